@@ -2,6 +2,7 @@
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/contract/promises.hpp"
 #include "plimsoll/database/database.hpp"
+#include "plimsoll/exchange/after_policy.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
 
@@ -10,16 +11,14 @@ namespace {
 
 /// What a handler answers in one piece: refused here where it is too large, before anything of it is committed, kept or
 /// copied. A stream is sent as it comes, and nothing keeps it.
-class WholeResponse final : public Policy {
+class WholeResponse final : public AfterPolicy {
  public:
   explicit WholeResponse(config::Size most) : most_(most) {}
 
-  Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
-    auto answer = co_await next(request, context);
-    if (!answer) co_return answer;
-    const auto body = whole_text(answer->body);
-    if (!body || body->size() <= most_.bytes) co_return answer;
-    co_return fail(database::kResponseTooLarge, "at most " + config::to_string(most_));
+  void after(Request&, Context&, Result<Response>& answer) override {
+    const auto body = answer ? whole_text(answer->body) : std::nullopt;
+    if (body && body->size() > most_.bytes) [[unlikely]]
+      answer = fail(database::kResponseTooLarge, "at most " + config::to_string(most_));
   }
 
  private:

@@ -3,6 +3,7 @@
 #include "plimsoll/base/hash.hpp"
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/contract/header_fields.hpp"
+#include "plimsoll/exchange/after_policy.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/http/date.hpp"
@@ -14,7 +15,7 @@ namespace {
 /// Gives every whole answer to a GET an entity tag and answers 304 to who has it already (RFC 9110, section 13), so
 /// that a client that asks again pays for a head instead of a body; 412 to who wants another one only. What nobody
 /// declared cacheable is `private, no-cache`. Costs a hash of the body where the handler brings no tag.
-class Conditional final : public Policy {
+class Conditional final : public AfterPolicy {
  public:
   struct Options {};
   static constexpr std::span<const config::Field> fields{};
@@ -37,13 +38,12 @@ class Conditional final : public Policy {
     promises.sends(contract::kCacheControl, contract::kSuccessOrUnchanged);
   }
 
-  Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
-    auto answer = co_await next(request, context);
-    if (!answer || answer->status != 200) co_return answer;
+  void after(Request& request, Context& context, Result<Response>& answer) override {
+    if (!answer || answer->status != 200) return;
     auto& response = *answer;
     auto& headers = response.headers;
     const bool changes = mode() != Mode::shadow;
-    if (headers.find("cache-control").contains("no-store")) co_return answer;
+    if (headers.find("cache-control").contains("no-store")) return;
     if (changes && !headers.contains("cache-control")) headers.add("cache-control", "private, no-cache");
     http::Validators current{.etag = headers.find("etag")};
     if (current.etag.empty()) {
@@ -58,14 +58,13 @@ class Conditional final : public Policy {
     const auto condition = http::evaluate(request.method, request.headers, current, now);
     if (condition == http::Precondition::failed) {
       Error error{&http::kPreconditionFailed};
-      if (refuses(context, error)) co_return std::unexpected(std::move(error));
+      if (refuses(context, error)) answer = std::unexpected(std::move(error));
     } else if (condition == http::Precondition::not_modified && changes) {
       response.status = 304;
       response.body = {};
       for (auto* name : {"content-type", "content-length", "content-encoding", "content-language", "content-range"})
         headers.remove(name);
     }
-    co_return answer;
   }
 
  private:

@@ -1,6 +1,7 @@
 #include "plimsoll/server/chain.hpp"
 
 #include "plimsoll/contract/contract.hpp"
+#include "plimsoll/exchange/after_policy.hpp"
 #include "plimsoll/exchange/handling.hpp"
 #include "plimsoll/server/complaints.hpp"
 
@@ -127,6 +128,7 @@ Result<> add_row(const Part& part, Side side, std::string_view beside) {
 Result<Chain> chain(Handler& handler, const Build& build, Reach reach, Handler* beside) {
   Chain made{.importance = reach >= undeclared ? Importance::unbounded : Importance::first};
   const auto all = rows();
+  AfterPolicy* before = nullptr;
   for (std::size_t at = 0; at < all.size(); ++at) {
     const auto& row = all[at];
     if (row.reach > reach) continue;
@@ -146,7 +148,13 @@ Result<Chain> chain(Handler& handler, const Build& build, Reach reach, Handler* 
       return std::unexpected(std::move(error));
     }
     if (!*policy) continue;
-    made.links.push_back((*policy)->link());
+    // What stands beside has links of its own, and shares with none.
+    auto* const after = row.reach == everything ? nullptr : dynamic_cast<AfterPolicy*>(policy->get());
+    if (before && after)
+      before->followed_by(*after);
+    else
+      made.links.push_back((*policy)->link());
+    before = after;
     if (beside && row.reach == everything) made.beside.push_back((*policy)->link());
     if (reach >= undeclared) made.importance = std::max(made.importance, (*policy)->importance());
     made.policies.push_back(std::move(*policy));
