@@ -8,7 +8,7 @@
 namespace plimsoll::client {
 namespace {
 
-std::unexpected<Error> refused(const Header& field) {
+[[gnu::cold]] std::unexpected<Error> refused(const Header& field) {
   return fail(kInternal, "a header that cannot be sent: " + std::string(field.name));
 }
 

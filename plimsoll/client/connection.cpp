@@ -15,7 +15,9 @@
 namespace plimsoll::client {
 namespace {
 
-std::unexpected<Error> broken(int error) { return fail(net::kNetwork, std::generic_category().message(error)); }
+[[gnu::cold]] std::unexpected<Error> broken(int error) {
+  return fail(net::kNetwork, std::generic_category().message(error));
+}
 
 /// What stands before a chunk of so many bytes.
 std::string chunk_line(std::size_t size) {
@@ -85,7 +87,8 @@ std::vector<std::pair<std::string, std::string>> Connection::take_trailers() { r
 Task<Result<>> Connection::exchange(const Outgoing& request, CallState& state) {
   if (!buffers_) buffers_ = loop_.own<SpareBuffers>().take();
   buffers_->out.clear();
-  if (auto written = write_http1_head(buffers_->out, request); !written) co_return written;
+  if (auto written = write_http1_head(buffers_->out, request); !written) [[unlikely]]
+    co_return written;
   const Progress progress{state, *this};
   reader().begin(request.method == "HEAD", request.upgrade);
   interim_ = request.interim;
@@ -98,23 +101,27 @@ Task<Result<>> Connection::exchange(const Outgoing& request, CallState& state) {
   auto pieces = known_pieces(request);
   std::span<iovec> left(pieces);
   Result<> sent;
-  if (auto pushed = push(left); !pushed)
+  if (auto pushed = push(left); !pushed) [[unlikely]]
     sent = std::unexpected(std::move(pushed).error());
   else if (!left.empty() || request.rest)
     sent = co_await watched(send(request, left), watch_head(), Stop::lost_race);
   sent_ = sent.has_value();
-  if (body_failed_) co_return std::unexpected(std::move(sent).error());
+  if (body_failed_) [[unlikely]]
+    co_return std::unexpected(std::move(sent).error());
   if (!head_) {
     // Told to stop, or too late; a connection that broke may have brought an answer before.
-    if (!sent && sent.error().problem != &net::kNetwork) co_return std::unexpected(std::move(sent).error());
+    if (!sent && sent.error().problem != &net::kNetwork) [[unlikely]]
+      co_return std::unexpected(std::move(sent).error());
     const auto head_until = std::min(until_, loop_.now() + state.timeouts.first_byte);
     while (!read_head()) {  // without a coroutine of its own: each request comes here
       auto ready = co_await in_time(wants_, head_until);
-      if (!ready) head_ = std::move(ready);
+      if (!ready) [[unlikely]]
+        head_ = std::move(ready);
     }
   }
   // A broken connection is told as it was first seen.
-  if (!*head_ && !begun() && !sent && sent.error().problem == &net::kNetwork) co_return sent;
+  if (!*head_ && !begun() && !sent && sent.error().problem == &net::kNetwork) [[unlikely]]
+    co_return sent;
   co_return std::move(*head_);
 }
 

@@ -15,7 +15,7 @@ constexpr std::size_t kHead = 64 * 1024;
 /// Interim answers: more are of no use to anybody.
 constexpr std::uint32_t kMostInterim = 32;
 
-std::unexpected<Error> bad(std::string why) { return fail(kBadAnswer, std::move(why)); }
+[[gnu::cold]] std::unexpected<Error> bad(std::string why) { return fail(kBadAnswer, std::move(why)); }
 
 }  // namespace
 

@@ -145,14 +145,16 @@ Task<Result<Response>> Wire::handle(Request& request, Context& context) {
   // With the body of the answer, which may be read when the service that was called has gone.
   const std::shared_ptr<const Peer> peer{peers_, &(*peers_)[state.target]};
   const std::string_view host = request.authority.empty() ? peer->url.authority : request.authority;
-  if (auto good = check_line(request, host); !good) co_return std::unexpected(std::move(good).error());
+  if (auto good = check_line(request, host); !good) [[unlikely]]
+    co_return std::unexpected(std::move(good).error());
   const bool upgrade = !state.websocket_key.empty();
   const auto target = target_text(request, peer->url);
   Outgoing out{
       .method = request.method, .target = target, .authority = host, .fields = &request.headers, .upgrade = upgrade};
   if (request.body && !state.held) {
     auto kept = co_await hold_body(request, context);
-    if (!kept) co_return std::unexpected(std::move(kept).error());
+    if (!kept) [[unlikely]]
+      co_return std::unexpected(std::move(kept).error());
   }
   if (state.held) {
     out.body = *state.held;
@@ -175,7 +177,8 @@ Task<Result<Response>> Wire::handle(Request& request, Context& context) {
   const bool repeatable = !out.rest && is_repeatable(request, state);
   auto begun = co_await connections.begin(*peer, out, state, repeatable);
   if (out.rest && state.connected) state.spent = true;
-  if (!begun) co_return std::unexpected(std::move(begun).error());
+  if (!begun) [[unlikely]]
+    co_return std::unexpected(std::move(begun).error());
   auto& attempt = *begun;
   Response response{.status = 0, .headers = Headers{context.arena}};
   response.status = attempt->head(response.headers);

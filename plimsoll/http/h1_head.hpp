@@ -79,7 +79,7 @@ class Head {
   std::string_view detail() const { return detail_; }
 
  private:
-  State refuse(const Problem& problem, std::string_view detail);
+  [[gnu::cold]] State refuse(const Problem& problem, std::string_view detail);
   State request_line(std::string_view buffer, std::size_t end);
   State field_line(std::string_view buffer, std::size_t end);
   State target_form(std::string_view buffer);

@@ -229,7 +229,8 @@ class Upstream final : public Handler {
       state.websocket_key = onward.headers.find("sec-websocket-key");
     }
     auto answered = co_await route_.service->call(onward, context);
-    if (!answered) co_return std::unexpected(std::move(answered).error());
+    if (!answered) [[unlikely]]
+      co_return std::unexpected(std::move(answered).error());
     if (state.credential_refused) [[unlikely]] {
       if (state.answer) state.answer->abandon();
       // 401 would make the caller doubt its own credential.
