@@ -762,6 +762,7 @@ class Outcomes(FaultsTest):
                 self.assertEqual(self.data.rows("SELECT id FROM items WHERE label = ?", (label,)), [(found[-1].json()["id"],)])
         logged = harness.until(lambda: [line for line in server.logged() if line.get("problem") == "outcome-unknown"], "the line of the request")
         self.assertIn("no answer to COMMIT came", logged[0]["detail"])
+        self.assertGreaterEqual(server.metrics()["plimsoll_database_outcomes_unknown_total"], 2)
 
 
 if __name__ == "__main__":

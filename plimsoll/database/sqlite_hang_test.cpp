@@ -117,11 +117,23 @@ class HangingDisk : public testing::Test {
   static const Problem* problem_of(const Result<>& done) {
     return done ? nullptr : static_cast<const Problem*>(done.error().problem);
   }
+  /// What a write gives whose time is over while the disk hangs.
   const Problem* problem_of_write(std::int64_t id, Kind kind = {}) {
-    return problem_of(wait_for([&](Loop& loop) -> Task<Result<>> {
-      auto ended = co_await write(loop, id, kind, kSpan);
-      co_return ended;
-    }));
+    Loop loop;
+    Scope writing, looking;
+    Result<> done;
+    auto write = [&]() -> Task<> {
+      done = kind.interactive ? co_await transaction(loop, id, kind.many) : co_await unit(loop, id, kind.many);
+    };
+    auto look = [&]() -> Task<> {
+      (void)co_await until_it_hangs(loop);
+      co_await pause(loop, 10 * kMillisecond);
+      writing.stop(Stop::deadline);
+    };
+    loop.spawn(writing, write());
+    loop.spawn(looking, look());
+    loop.run();
+    return problem_of(done);
   }
   /// How many rows of each id there are, when all that waits has been done.
   std::map<std::int64_t, std::int64_t> rows() {
