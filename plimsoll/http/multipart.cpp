@@ -2,12 +2,7 @@
 
 #include "plimsoll/http/characters.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstdlib>
 #include <utility>
 
 namespace plimsoll::http {
@@ -211,22 +206,6 @@ Result<bool> MultipartParser::head() {
   return true;
 }
 
-FormPart::FormPart(FormPart&& other) noexcept
-    : head(std::move(other.head)),
-      size(other.size),
-      memory_(std::move(other.memory_)),
-      descriptor_(std::exchange(other.descriptor_, -1)) {}
-FormPart& FormPart::operator=(FormPart&& other) noexcept {
-  std::swap(head, other.head);
-  std::swap(size, other.size);
-  std::swap(memory_, other.memory_);
-  std::swap(descriptor_, other.descriptor_);
-  return *this;
-}
-FormPart::~FormPart() {
-  if (descriptor_ >= 0) ::close(descriptor_);
-}
-
 Result<> FormParts::begin(PartHead head) {
   parts.emplace_back().head = std::move(head);
   return {};
@@ -240,23 +219,14 @@ Result<> FormParts::data(std::string_view piece) {
     if (part.memory_.size() <= limits_.in_memory) return {};
     return spool(part);
   }
-  while (!piece.empty()) {
-    const auto n = ::write(part.descriptor_, piece.data(), piece.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return fail(kMultipartStorage, "The disk takes no more.");
-    piece.remove_prefix(static_cast<std::size_t>(n));
-  }
+  if (!write_at(part.file_.get(), piece, part.size - piece.size()))
+    return fail(kMultipartStorage, "The disk takes no more.");
   return {};
 }
 
 Result<> FormParts::spool(FormPart& part) {
-  part.descriptor_ = ::open(directory_.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-  if (part.descriptor_ < 0) {  // file systems without O_TMPFILE
-    auto path = directory_ + "/plimsoll-part-XXXXXX";
-    part.descriptor_ = ::mkostemp(path.data(), O_CLOEXEC);
-    if (part.descriptor_ >= 0) ::unlink(path.c_str());
-  }
-  if (part.descriptor_ < 0) return fail(kMultipartStorage, "No file can be made for a large part.");
+  part.file_ = unnamed_file(directory_);
+  if (!part.file_) return fail(kMultipartStorage, "No file can be made for a large part.");
   const auto held = std::exchange(part.memory_, {});
   part.size -= held.size();
   return data(held);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "plimsoll/base/owned_descriptor.hpp"
 #include "plimsoll/base/result.hpp"
 #include "plimsoll/http/message.hpp"
 
@@ -75,19 +76,15 @@ class FormPart {
   PartHead head;
   std::uint64_t size = 0;
 
-  FormPart() = default;
-  FormPart(FormPart&& other) noexcept;
-  FormPart& operator=(FormPart&& other) noexcept;
-  ~FormPart();
-  bool on_disk() const { return descriptor_ >= 0; }
+  bool on_disk() const { return static_cast<bool>(file_); }
   std::string_view text() const { return memory_; }  ///< empty when it is on disk
   /// To read from, as long as the part is there.
-  int descriptor() const { return descriptor_; }
+  int descriptor() const { return file_.get(); }
 
  private:
   friend class FormParts;
   std::string memory_;
-  int descriptor_ = -1;
+  OwnedDescriptor file_;
 };
 
 /// Gathers parts, spooling to files in `directory` what is too large for memory.
