@@ -11,7 +11,6 @@
 #include "plimsoll/client/random.hpp"
 #include "plimsoll/client/service.hpp"
 #include "plimsoll/client/token_lease.hpp"
-#include "plimsoll/client/url.hpp"
 #include "plimsoll/exchange/cache/fills.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/http/characters.hpp"

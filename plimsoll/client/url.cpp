@@ -1,6 +1,7 @@
 #include "plimsoll/client/url.hpp"
 
 #include "plimsoll/base/letters.hpp"
+#include "plimsoll/client/plain_http.hpp"
 #include "plimsoll/http/target.hpp"
 #include "plimsoll/net/resolver.hpp"
 

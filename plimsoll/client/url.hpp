@@ -1,7 +1,6 @@
 #pragma once
 
 #include "plimsoll/base/result.hpp"
-#include "plimsoll/client/plain_http.hpp"
 
 #include <cstdint>
 #include <string>
@@ -25,13 +24,5 @@ bool is_http(std::string_view text);
 Result<Url> parse_url(std::string_view text);
 /// Whether what it names is reached without leaving this machine.
 bool is_local(const Url& url);
-/// What is to be written in place of what is no URL of a server.
-inline constexpr std::string_view kWriteUrl =
-    "Write https://NAME, https://NAME:PORT or, for a server on this machine, http://127.0.0.1:PORT; a path may follow.";
-/// The same of what a deployment writes at that place; one beyond this machine is called with TLS, unless `plain_http`
-/// allows the other. `what`: whose URL it is, such as "the token server"; `remedy`: what to write to allow it. Error:
-/// `configuration`, with the place and what to write.
-Result<Url> configured_url(const json::Value& at, std::string_view text, std::string_view what,
-                           config::PlainHttp plain_http, std::string_view remedy = {});
 
 }  // namespace plimsoll::client

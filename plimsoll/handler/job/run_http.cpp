@@ -1,7 +1,7 @@
 #include "plimsoll/client/backoff.hpp"
 #include "plimsoll/client/chain.hpp"
+#include "plimsoll/client/plain_http.hpp"
 #include "plimsoll/client/service.hpp"
-#include "plimsoll/client/url.hpp"
 #include "plimsoll/config/options.hpp"
 #include "plimsoll/handler/job/run.hpp"
 #include "plimsoll/http/characters.hpp"

@@ -2,7 +2,7 @@
 
 #include "plimsoll/base/letters.hpp"
 #include "plimsoll/client/chain.hpp"
-#include "plimsoll/client/url.hpp"
+#include "plimsoll/client/plain_http.hpp"
 #include "plimsoll/contract/lookalikes.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/target.hpp"

@@ -1,6 +1,6 @@
 #include "plimsoll/policy/authentication/verifiers.hpp"
 
-#include "plimsoll/client/url.hpp"
+#include "plimsoll/client/plain_http.hpp"
 #include "plimsoll/database/wait.hpp"
 #include "plimsoll/exchange/development.hpp"
 #include "plimsoll/json/write.hpp"
