@@ -1077,6 +1077,36 @@ class Restored(FaultTest):
             titles = {title for (title,) in connection.execute("SELECT title FROM notes")}
         self.assertIn("later 29", titles, "with its log")
 
+    def test_what_a_backup_or_restore_has_left_that_was_killed_is_in_no_way(self):
+        server, folder = self.killed()
+        server.kill()
+        backup = ("database", "backup", "next.db", "--database", "sqlite:notes.db")
+        gone = subprocess.Popen(["true"])
+        gone.wait()
+        for name in ("notes.db-restored", f"notes.db-restored.{gone.pid}.plimsoll-part", f"next.db.{gone.pid}.plimsoll-part"):
+            (folder / name).write_bytes((folder / "backup.db").read_bytes()[:5000])
+        done = self.plimsoll(*backup, directory=folder)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.serves_the_backup(server, folder)
+        self.assertEqual([path.name for path in folder.iterdir() if "part" in path.name or "restored" in path.name], [])
+
+    def test_a_backup_on_a_medium_that_cannot_be_written_is_verified_copied_and_restored(self):
+        server, folder = self.killed()
+        server.kill()
+        medium = folder / "medium"
+        medium.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", medium], capture_output=True).returncode != 0:
+            self.skipTest("nothing can be mounted here")
+        self.addCleanup(subprocess.run, ["umount", "-l", medium])
+        shutil.copy(folder / "backup.db", medium / "backup.db")
+        subprocess.run(["mount", "-o", "remount,ro", medium], check=True)
+        for command in (("verify", "--database", "sqlite:medium/backup.db"), ("backup", "copy.db", "--database", "sqlite:medium/backup.db"),
+                        ("restore", "medium/backup.db", "--database", "sqlite:notes.db")):
+            done = self.plimsoll("database", *command, directory=folder)
+            self.assertEqual(done.returncode, 0, done)
+        server.restart()
+        self.assertIn("in the backup 0", self.titles(server))
+
     def test_restore_follows_a_link_to_the_database(self):
         server, folder = self.killed()
         (folder / "elsewhere").mkdir()

@@ -338,6 +338,31 @@ Error sqlite_error(int code, std::string_view message) {
   }
 }
 
+namespace {
+
+/// SQLite makes files beside a database to read it as well, but not where it is told that nobody writes; and nobody
+/// does on a medium that cannot be written, where there is no log.
+bool is_unchanging(const std::string& path) {
+  const auto folder = std::filesystem::absolute(path).parent_path();
+  return ::access(folder.c_str(), W_OK) != 0 && (errno == EROFS || errno == EACCES) &&
+         ::access((path + "-wal").c_str(), F_OK) != 0;
+}
+
+}  // namespace
+
+std::string sqlite_uri(const std::string& path) {
+  std::string made = "file:";
+  for (const char c : std::filesystem::absolute(path).string())
+    if (c == '%' || c == '?' || c == '#') {
+      char code[4];
+      std::snprintf(code, sizeof code, "%%%02X", static_cast<unsigned>(c));
+      made += code;
+    } else {
+      made += c;
+    }
+  return made;
+}
+
 Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const SqliteOptions& options, Role role) {
   // Nobody reads SQLite's statistics, and each of its allocations takes a lock to keep them. Too late, and without
   // effect, where something else of the process has begun to use it.
@@ -354,11 +379,13 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const SqliteOpt
   }();
   (void)placed;
   std::unique_ptr<SqliteConnection> made{new SqliteConnection(role)};
-  const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
-                    (role == Role::writer ? SQLITE_OPEN_CREATE : 0);
+  const bool unchanging = role == Role::reader && options.vfs.empty() && is_unchanging(options.path);
+  const auto name = unchanging ? sqlite_uri(options.path) + "?immutable=1" : options.path;
+  const int flags = (unchanging ? SQLITE_OPEN_READONLY | SQLITE_OPEN_URI : SQLITE_OPEN_READWRITE) |
+                    SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | (role == Role::writer ? SQLITE_OPEN_CREATE : 0);
   if (role == Role::writer && options.vfs.empty()) make_private(options.path);
   const int code =
-      sqlite3_open_v2(options.path.c_str(), &made->db_, flags, options.vfs.empty() ? nullptr : options.vfs.c_str());
+      sqlite3_open_v2(name.c_str(), &made->db_, flags, options.vfs.empty() ? nullptr : options.vfs.c_str());
   if (code != SQLITE_OK)
     return std::unexpected(
         cannot(options.path, "cannot open", code, made->db_ ? sqlite3_errmsg(made->db_) : sqlite3_errstr(code)));

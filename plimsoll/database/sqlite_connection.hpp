@@ -76,6 +76,9 @@ void add_row_functions(sqlite3* db, EmbeddedRows& embedded);
 /// Adds the orders of decimals and instants, in which columns and indexes stand.
 void add_collations(sqlite3* db);
 
+/// The path as SQLite's URI, without a query (https://www.sqlite.org/uri.html).
+std::string sqlite_uri(const std::string& path);
+
 /// One connection to a SQLite file, used by one thread at a time, with the statements it has prepared.
 class SqliteConnection {
  public:

@@ -54,6 +54,26 @@ struct Draft {
   }
 };
 
+constexpr std::string_view kDraft = ".plimsoll-part";  ///< behind the name, a dot and the number of the process
+
+/// What processes have left of backups to this file that were killed. Where a process of that number runs it may be
+/// its.
+void remove_drafts_of_killed(const std::string& to) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  const auto folder = fs::path(to).parent_path(), name = fs::path(to).filename();
+  for (const auto& entry : fs::directory_iterator(folder.empty() ? "." : folder, ignored)) {
+    const auto file = entry.path().filename().string();
+    std::string_view rest = file;
+    if (!rest.starts_with(name.native() + ".") || !rest.ends_with(kDraft)) continue;
+    rest.remove_prefix(name.native().size() + 1);
+    rest.remove_suffix(kDraft.size());
+    if (rest.empty() || rest.find_first_not_of("0123456789") != rest.npos) continue;
+    if (fs::exists("/proc/" + std::string(rest), ignored)) continue;
+    const Draft removed{.path = entry.path()};
+  }
+}
+
 Result<> synced(const std::string& path, int flags) {
   const OwnedDescriptor file{::open(path.c_str(), flags | O_CLOEXEC)};
   if (!file || ::fsync(file.get()) != 0)
@@ -129,7 +149,8 @@ Result<> back_up(const SqliteOptions& from, const std::string& to) {
   if (std::filesystem::exists(to, ignored)) return fail(kBackup, to + " exists already");
   auto source = SqliteConnection::open(from, SqliteConnection::Role::reader);
   if (!source) return std::unexpected(std::move(source).error());
-  Draft draft{.path = to + ".part"};
+  remove_drafts_of_killed(to);
+  Draft draft{.path = to + "." + std::to_string(::getpid()) + std::string(kDraft)};
   {
     const OwnedDescriptor made{::open(draft.path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600)};
     if (!made) {
@@ -368,7 +389,7 @@ class Untouched {
   Result<> open(const std::string& path, std::int64_t busy, bool alone = false) {
     // SQLite makes a log and its index beside a file in WAL mode, also to read it, unless it is told that nobody
     // writes; and nobody does where there is no log.
-    auto name = "file:" + escaped(std::filesystem::absolute(path).string()) + "?mode=ro";
+    auto name = sqlite_uri(path) + "?mode=ro";
     if (alone || (in_wal_mode(path) && !std::filesystem::exists(path + "-wal"))) name += "&immutable=1";
     const int code =
         sqlite3_open_v2(name.c_str(), &db_, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_EXRESCODE, nullptr);
@@ -398,19 +419,6 @@ class Untouched {
   }
 
  private:
-  /// As the path of a URI (https://www.sqlite.org/uri.html).
-  static std::string escaped(std::string_view path) {
-    std::string made;
-    for (const char c : path)
-      if (c == '%' || c == '?' || c == '#') {
-        char code[4];
-        std::snprintf(code, sizeof code, "%%%02X", static_cast<unsigned>(c));
-        made += code;
-      } else {
-        made += c;
-      }
-    return made;
-  }
   /// The version that writes it, at offset 18 of the file (https://www.sqlite.org/fileformat.html): 2 is WAL.
   static bool in_wal_mode(const std::string& path) {
     std::array<char, 20> head{};
