@@ -502,15 +502,17 @@ void SqliteWriter::serve() {
 }
 
 void SqliteWriter::look_at(std::chrono::nanoseconds took, std::string_view sql, std::span<const Cell> parameters,
-                           std::string_view operation, std::int64_t rows, const Error* error) const {
+                           std::string_view operation, std::int64_t rows, const Error* error) const noexcept {
   if (!slow_->is_slow(took.count())) [[likely]]
     return;
-  slow_->add({.sql = sql,
-              .parameters = parameters,
-              .operation = operation,
-              .took = took.count(),
-              .rows = rows,
-              .error = error});
+  try {
+    slow_->add({.sql = sql,
+                .parameters = parameters,
+                .operation = operation,
+                .took = took.count(),
+                .rows = rows,
+                .error = error});
+  } catch (const std::bad_alloc&) {}  // it is not told
 }
 
 void SqliteWriter::keep_log_short() {

@@ -122,7 +122,7 @@ class SqliteWriter {
   void keep_log_short();
   /// A statement has ended that took so long.
   void look_at(std::chrono::nanoseconds took, std::string_view sql, std::span<const Cell> parameters,
-               std::string_view operation, std::int64_t rows, const Error* error) const;
+               std::string_view operation, std::int64_t rows, const Error* error) const noexcept;
 
   void ended(bool committed);
   /// Under the lock, when something joins a queue: false where it is full. Only exchanges count: the server's own
