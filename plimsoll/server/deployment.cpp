@@ -409,6 +409,13 @@ std::expected<Deployment, contract::Complaints> read_deployment(const std::strin
   if (const auto* listen = root.find("listen"); listen && made.listen.empty())
     complaints.push_back(complaint(made.file, listen->position(), "configuration", "`listen` names no address",
                                    "Name one, `listen: ['127.0.0.1:8080']`, or remove it: that is the default."));
+  if (const auto* listen = root.find("listen"))
+    for (std::size_t i = 0; i < std::min(made.listen.size(), listen->array().size()); ++i)
+      if (const auto& one = made.listen[i];
+          !one.ends_with(":0") &&
+          std::ranges::find(made.listen, one) < made.listen.begin() + static_cast<std::ptrdiff_t>(i))
+        complaints.push_back(complaint(made.file, listen->array()[i].position(), "configuration",
+                                       "`listen` names " + one + " twice", "Remove one of them."));
   set_redirect(made, complaints);
   made.names_database = root.find("database") != nullptr;
   if (made.limits) {
