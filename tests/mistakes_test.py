@@ -348,6 +348,21 @@ components: {schemas: {Note: {type: object, properties: {id: {type: string, form
         server = self.serve(folder / "notes.yaml", directory=folder)
         self.assertIn("applied migration 0001_tables", server.output)
 
+    def test_a_url_of_sqlite_that_names_no_file_ends_check_and_serve_alike(self):
+        folder = self.directory()
+        (folder / "notes.yaml").write_text(self.TABLES)
+        (folder / "a-folder").mkdir()
+        for url, status, said in (("sqlite:", 2, "`sqlite:`: it names no file"), ("sqlite::memory:", 2, "`sqlite::memory:`: a database in memory has no readers"),
+                                  ("sqlite:file:notes.db", 2, "the URIs of SQLite are not read"), ("sqlite:a-folder", 2, "`sqlite:a-folder`: it is a folder"),
+                                  ("sqlite:nowhere/notes.db", 2, "nowhere"), ("sqlite:/nowhere/notes.db", 75, "/nowhere")):
+            with self.subTest(url):
+                (folder / "plimsoll.yaml").write_text(f"database: {{url: '{url}'}}\nlimits: {{start-patience: 0s}}\n")
+                for command in (("check",), ("serve", "--listen", "127.0.0.1:0", "--management", "off")):
+                    done = self.plimsoll(*command, "notes.yaml", directory=folder)
+                    self.assertEqual(done.returncode, status, done.stderr)
+                    self.assertIn(said, done.stderr)
+                self.assertEqual(sorted(path.name for path in folder.iterdir()), ["a-folder", "notes.yaml", "plimsoll.yaml"])
+
     def test_check_finds_a_folder_of_files_that_serve_could_not_use(self):
         folder = self.directory()
         (folder / "files.yaml").write_text(self.FILES)

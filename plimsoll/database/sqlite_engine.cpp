@@ -52,9 +52,26 @@ Result<SqliteOptions> options_at(const Place& place) {
   return options;
 }
 
-std::vector<Error> check(const Place& place) {
-  if (auto options = options_at(place); !options) return {std::move(options).error()};
+/// What SQLite would take for something else than the path of a file; empty: nothing.
+std::string_view no_file(const std::string& path) {
+  std::error_code unknown;
+  if (path.empty()) return "it names no file";
+  if (path == ":memory:") return "a database in memory has no readers beside its writer";
+  if (path.starts_with("file:")) return "the URIs of SQLite are not read";
+  if (fs::is_directory(path, unknown)) return "it is a folder";
   return {};
+}
+
+std::vector<Error> check(const Place& place) {
+  const auto options = options_at(place);
+  if (!options) return {options.error()};
+  const auto* url = place.options ? place.options->find("url") : nullptr;
+  if (!url || place.url.empty()) return {};
+  const auto why = no_file(options->path);
+  if (why.empty()) return {};
+  auto wrong =
+      config::wrong(*url, "`" + place.url + "`: " + std::string(why), "Write `sqlite:PATH`, with the path of a file.");
+  return {std::move(wrong).error()};
 }
 
 void log_recovery(const std::string& path, telemetry::Log& log) {
