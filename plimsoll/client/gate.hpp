@@ -24,6 +24,8 @@ class Gate : public Policy {
   virtual Result<> begin(Request& request, Context& context, CallState& state) = 0;
   /// One that it let begin has ended: called once for each of them.
   virtual void end(const CallOutcome& outcome, CallState& state) = 0;
+  /// How long what stands behind the gates of its coroutine may take; 0: as long as it likes.
+  virtual Nanoseconds span() const noexcept { return 0; }
 
   /// `next` follows it in the chain, and is called by it.
   void followed_by(Gate& next) noexcept;

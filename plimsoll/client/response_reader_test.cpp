@@ -118,6 +118,8 @@ TEST(ResponseReader, KnowsWhetherTheConnectionCanBeUsedAgain) {
   };
   EXPECT_TRUE(reusable("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
   EXPECT_FALSE(reusable("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"));
+  EXPECT_FALSE(reusable("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive,\tClose\r\n\r\n"));
+  EXPECT_TRUE(reusable("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: x-close, closed\r\n\r\n"));
   EXPECT_FALSE(reusable("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n"));
   EXPECT_TRUE(reusable("HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n"));
   EXPECT_FALSE(reusable("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\nConnection: keep-alive\r\n\r\n"));

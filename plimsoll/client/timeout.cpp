@@ -1,3 +1,4 @@
+#include "plimsoll/client/gate.hpp"
 #include "plimsoll/client/part.hpp"
 #include "plimsoll/exchange/context.hpp"
 
@@ -5,7 +6,7 @@ namespace plimsoll::client {
 namespace {
 
 /// How long a call may take, as a whole and in its parts. The deadline of the exchange that calls holds besides.
-class Timeout final : public Policy {
+class Timeout final : public Gate {
  public:
   struct Options {
     config::Duration total{Timeouts{}.total}, connect{Timeouts{}.connect}, first_byte{Timeouts{}.first_byte},
@@ -46,14 +47,13 @@ class Timeout final : public Policy {
   }
   explicit Timeout(const Timeouts& timeouts) : timeouts_(timeouts) {}
 
-  PLIMSOLL_FORWARDS Task<Result<Response>> apply(Request& request, Context& context, Next next) override {
-    const auto total = timeouts_.total;
-    auto& state = call_state(request, context);
+  Result<> begin(Request&, Context& context, CallState& state) override {
     state.timeouts = timeouts_;
-    if (!total) return next(request, context);
-    state.until = context.loop.now() + total;
-    return within(context.loop, total, next(request, context));
+    if (timeouts_.total > 0) state.until = context.loop.now() + timeouts_.total;
+    return {};
   }
+  void end(const CallOutcome&, CallState&) override {}
+  Nanoseconds span() const noexcept override { return timeouts_.total; }
 
  private:
   const Timeouts timeouts_;
