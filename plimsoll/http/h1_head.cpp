@@ -201,8 +201,11 @@ void Head::options(std::string_view value) {
 State Head::host(std::string_view buffer) {
   if (!has_host_ && version == 11) return refuse(kMalformed, "There is no Host.");
   const auto value = host_.in(buffer);
-  if (has_host_ && !value.empty() && !is_authority(value))
-    return refuse(kMalformed, "Host is not a host with an optional port.");
+  if (!value.empty() && value != sound_host_) {
+    if (!is_authority(value)) return refuse(kMalformed, "Host is not a host with an optional port.");
+    constexpr std::size_t kKept = 64;
+    if (value.size() <= kKept) sound_host_ = value;
+  }
   // The authority of an absolute target replaces Host (RFC 9112, section 3.2.2).
   if (!absolute) authority = host_;
   return State::incomplete;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -95,6 +96,7 @@ class Head {
   bool has_host_ = false, has_coding_ = false, chunked_ = false, unknown_coding_ = false;
   bool close_ = false, asked_keep_alive_ = false, expects_other_ = false, empty_coding_ = false;
   Slice host_;
+  std::string sound_host_;  ///< the last that was looked at and is one: most clients send the same again
   const Problem* problem_ = &kMalformed;
   std::string_view detail_;
 };

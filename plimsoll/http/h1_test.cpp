@@ -74,6 +74,20 @@ TEST(Http1Machine, ConnectionSaysWhetherItStays) {
   EXPECT_FALSE(read("GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n").keep_alive);
 }
 
+/// The host of the request before is known to be one; no other is.
+TEST(Http1Machine, EveryHostOfAConnectionIsLookedAt) {
+  const auto get = [](std::string_view host) { return "GET / HTTP/1.1\r\nHost: " + std::string(host) + "\r\n\r\n"; };
+  const std::string longer(100, 'a');
+  const auto good = get("a:80") + get("a:80") + get("b") + get(longer) + get(longer) + get("b") + get("");
+  EXPECT_EQ(drive(good).messages.size(), 7u);
+  EXPECT_EQ(drive(good).status, 0);
+  for (const std::string_view wrong : {"a:99999", "a b", "b/", "a:8x"}) {
+    const auto seen = drive(good + get(wrong));
+    EXPECT_EQ(seen.messages.size(), 7u) << wrong;
+    EXPECT_EQ(seen.status, 400) << wrong;
+  }
+}
+
 TEST(Http1Machine, TheTargetsAuthorityReplacesHost) {
   const std::string bytes = "GET http://right:81/x HTTP/1.1\r\nHost: wrong\r\n\r\n";
   EXPECT_EQ(read(bytes).authority.in(bytes), "right:81");
