@@ -987,9 +987,9 @@ class Damaged(FaultTest):
 class Restored(FaultTest):
     """A server was killed, and a backup takes the place of its database: the log that was left is never applied to it."""
 
-    def killed(self, rows=30):
+    def killed(self, rows=30, limits=""):
         """A server, its folder, and a backup that lacks what was acknowledged last, with which the log begins."""
-        server, folder, faults = self.prepare()
+        server, folder, faults = self.prepare(limits=limits)
         server.start()
         for n in range(rows):
             self.assertEqual(server.post("/notes", {"title": f"in the backup {n}"}).status, 201)
@@ -1106,6 +1106,33 @@ class Restored(FaultTest):
             self.assertEqual(done.returncode, 0, done)
         server.restart()
         self.assertIn("in the backup 0", self.titles(server))
+
+    def test_a_restore_while_a_server_starts_is_refused_or_served(self):
+        chosen = random.Random(harness.seed())
+        server, folder = self.killed(rows=200, limits=", start-patience: 1s")
+        done = set()
+        for n in range(8):
+            server.kill()
+            harness.Process.start(server)
+            time.sleep(chosen.random() * 0.05)  # at any moment of the start
+            restored = self.restore(folder)
+            done.add(restored.returncode)
+
+            def ready():
+                if not server.alive:  # 75 where the file was replaced at a bad moment: a manager of services starts it again
+                    self.assertEqual(server.wait(), 75)
+                    harness.Process.start(server)
+                return self.readiness(server)[0] == 200
+
+            harness.until(ready, lambda: f"ready after a restore that ended with {restored}: {server.describe()}")
+            made = server.post("/notes", {"title": f"written behind {n}"})
+            self.assertEqual(made.status, 201, made)
+            self.assertIn(f"written behind {n}", self.stored(folder), "who writes and who reads have one file")
+        self.assertLessEqual(done, {0, 2})
+
+    def stored(self, folder):
+        with contextlib.closing(sqlite3.connect(folder / "notes.db", timeout=10)) as database:
+            return {title for (title,) in database.execute("SELECT title FROM notes")}
 
     def test_restore_follows_a_link_to_the_database(self):
         server, folder = self.killed()

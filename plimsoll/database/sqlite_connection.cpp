@@ -423,6 +423,8 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const SqliteOpt
     made->log_ = Identity::of(made->log_path_);
     made->index_ = Identity::of(made->path_ + "-shm");
     if (!made->log_.inode) made->log_path_.clear();
+    // Another file has come in between: what was noted is not that of what is open.
+    if (made->has_moved()) return std::unexpected(moved_error());
     // After a recovery the index speaks of a checkpoint that was never made.
     if (const auto state = made->checkpoints(); state && state->done != state->attempted)
       sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
