@@ -1,5 +1,6 @@
 #include "plimsoll/contract/compiled.hpp"
 #include "plimsoll/contract/sanitize.hpp"
+#include "plimsoll/schema/format.hpp"
 #include "plimsoll/schema/keywords.hpp"
 
 namespace plimsoll::contract {
@@ -155,10 +156,17 @@ void check_keywords(const Value& schema, bool openapi30, const Trail& trail, Rep
       report.add(load_error::kUnknownField, member, here.pointer(), "OpenAPI 3.1 has no `nullable`: null is refused",
                  "List the types: `type: [string, 'null']`.");
     if (member.key.starts_with("x-")) continue;
-    if (const auto meant = schema::meant_keyword(member.key); !meant.empty() && !schema.find(meant))
-      report.add(
-          load_error::kMisspeltField, member, here.pointer(),
-          "a schema has no keyword \"" + std::string(member.key) + "\"; did you mean \"" + std::string(meant) + "\"?");
+    const auto meant =
+        schema::meant_keyword(member.key, openapi30 ? schema::Edition::openapi30 : schema::Edition::draft2020_12);
+    if (!meant.name.empty() && !schema.find(meant.name))
+      report.add(meant.decides ? load_error::kMisspeltField : load_error::kUnknownField, member, here.pointer(),
+                 "a schema has no keyword \"" + std::string(member.key) + "\"; did you mean \"" +
+                     std::string(meant.name) + "\"?");
+    if (member.key != "format" || !member.value.is(Type::string)) continue;
+    if (const auto near = schema::meant_format(member.value.string()); !near.empty())
+      report.add(load_error::kUnknownFormat, &member.value, here.pointer(),
+                 "there is no format \"" + std::string(member.value.string()) + "\"; did you mean \"" +
+                     std::string(near) + "\"?");
   }
 }
 
@@ -220,24 +228,6 @@ void check_required(const Value& root, const Value& schema, const Trail& trail, 
   }
 }
 
-/// `discriminator` names a property, and what its values choose.
-void check_discriminator(const Value& discriminator, const Trail& trail, int minor, Report& report) {
-  const auto* property = discriminator.find("propertyName");
-  const auto* mapping = discriminator.find("mapping");
-  const auto* standard = minor >= 2 ? discriminator.find("defaultMapping") : nullptr;
-  if (!discriminator.is(Type::object))
-    report.add(load_error::kWrongType, &discriminator, trail.pointer(), "`discriminator` must be an object");
-  else if (!property)
-    report.add(load_error::kMissingField, &discriminator, trail.pointer(),
-               "a discriminator needs `propertyName`, and there is none");
-  else if (!property->is(Type::string))
-    report.add(load_error::kWrongType, property, trail.pointer() + "/propertyName", "`propertyName` must be text");
-  if (standard && !standard->is(Type::string))
-    report.add(load_error::kWrongType, standard, trail.pointer() + "/defaultMapping", "`defaultMapping` must be text");
-  if (mapping && !mapping->is(Type::object))
-    report.add(load_error::kWrongType, mapping, trail.pointer() + "/mapping", "`mapping` must be an object");
-}
-
 void check(const Value& root, const Value& value, Kind kind, const Trail& trail, int minor, Report& report) {
   if (kind == Kind::schema) {
     if (!value.is(Type::object)) {
@@ -250,7 +240,10 @@ void check(const Value& root, const Value& value, Kind kind, const Trail& trail,
     check_extensions(value, kind, trail, report);
     if (const auto* discriminator = value.find("discriminator")) {
       const Trail here{&trail, {"discriminator"}};
-      check_discriminator(*discriminator, here, minor, report);
+      if (discriminator->is(Type::object))
+        check_fields(*discriminator, Kind::discriminator, here, minor, report);
+      else
+        report.add(load_error::kWrongType, discriminator, here.pointer(), "`discriminator` must be an object");
     }
   }
   if (!value.is(Type::object)) {

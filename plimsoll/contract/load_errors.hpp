@@ -75,6 +75,9 @@ inline constexpr LoadError kUnsupportedStyle{"unsupported-style", "The parameter
                                              "deepObject. Header: simple. Cookie: form, cookie."};
 inline constexpr LoadError kInvalidSchema{"invalid-schema", "The schema cannot be compiled",
                                           "Correct the keyword named."};
+inline constexpr LoadError kUnknownFormat{"unknown-format", "The format is not known",
+                                          "Correct it: a format that is not known is a remark, and checks nothing.",
+                                          kWarning};
 inline constexpr LoadError kUnknownDialect{"unknown-dialect", "The dialect of the schemas is not known",
                                            "Remove `jsonSchemaDialect`, or name JSON Schema 2020-12, 2019-09 or "
                                            "draft 7."};
@@ -175,6 +178,7 @@ inline constexpr const LoadError* kAll[] = {
     &kInvalidParameter,
     &kUnsupportedStyle,
     &kInvalidSchema,
+    &kUnknownFormat,
     &kUnknownDialect,
     &kInvalidDefault,
     &kInvalidStatus,

@@ -180,6 +180,11 @@ constexpr FieldSpec kTag[] = {
     {"externalDocs", object, Kind::external_docs}, {"summary", text, Kind::any, false, k32},
     {"parent", text, Kind::any, false, k32},       {"kind", text, Kind::any, false, k32},
 };
+constexpr FieldSpec kDiscriminator[] = {
+    {"propertyName", text, Kind::any, kRequired},
+    {"mapping", map},
+    {"defaultMapping", text, Kind::any, false, k32},
+};
 constexpr FieldSpec kExternalDocs[] = {{"url", text, Kind::any, kRequired}, {"description", text}};
 
 constexpr FieldSpec kSchemaKeywords[] = {
@@ -229,6 +234,7 @@ std::span<const FieldSpec> fields_of(Kind kind) {
     case Kind::flow: return kFlow;
     case Kind::tag: return kTag;
     case Kind::external_docs: return kExternalDocs;
+    case Kind::discriminator: return kDiscriminator;
     case Kind::any:
     case Kind::schema:
     case Kind::callback: return {};
@@ -261,7 +267,8 @@ std::string_view name_of(Kind kind) {
                                         "a set of OAuth flows",
                                         "an OAuth flow",
                                         "a tag",
-                                        "an external documentation"};
+                                        "an external documentation",
+                                        "a discriminator"};
   return names[static_cast<std::size_t>(kind)];
 }
 

@@ -33,6 +33,7 @@ enum class Kind : std::uint8_t {
   flow,
   tag,
   external_docs,
+  discriminator,
 };
 
 enum class Shape : std::uint8_t { text, flag, number, whole, object, list, map, anything };

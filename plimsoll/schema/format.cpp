@@ -1,5 +1,7 @@
 #include "plimsoll/schema/format.hpp"
 
+#include "plimsoll/schema/keywords.hpp"
+
 #include "plimsoll/schema/regex.hpp"
 
 #include <algorithm>
@@ -67,6 +69,21 @@ int elements(std::string_view& text, std::string_view units) {
 Format find_format(std::string_view name) {
   const auto* found = std::ranges::find(kFormats, name, &Named::name);
   return found == std::end(kFormats) ? nullptr : found->check;
+}
+
+std::string_view meant_format(std::string_view name) {
+  // Of the registry of OpenAPI, and what databases and clients read; the first have forms of values too.
+  constexpr std::string_view kRead[] = {"decimal", "int32", "int64", "float", "double", "byte", "binary", "password"};
+  constexpr std::string_view kRemarks[] = {"base64url", "char",   "commonmark", "decimal128",  "double-int", "html",
+                                           "http-date", "int8",   "int16",      "media-range", "uint8",      "uint16",
+                                           "uint32",    "uint64", "url",        "guid",        "currency",   "phone"};
+  const auto is = [&](std::string_view known) { return name == known; };
+  if (find_format(name) || std::ranges::any_of(kRead, is) || std::ranges::any_of(kRemarks, is)) return {};
+  const auto meant = [&](std::string_view known) { return slipped(name, known); };
+  if (const auto* found = std::ranges::find_if(kFormats, meant, &Named::name); found != std::end(kFormats))
+    return found->name;
+  const auto* found = std::ranges::find_if(kRead, meant);
+  return found != std::end(kRead) ? *found : std::string_view{};
 }
 
 std::string_view form_of(std::string_view name) {

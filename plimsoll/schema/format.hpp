@@ -13,6 +13,10 @@ Format find_format(std::string_view name);
 /// known.
 std::string_view form_of(std::string_view name);
 
+/// The format that was meant by a name that is none: one slip lies between them, capitals and hyphens are none. Empty
+/// where nothing is as near as that, or the name is that of a format which is not checked.
+std::string_view meant_format(std::string_view name);
+
 // The standards behind each.
 bool is_date(std::string_view);                   ///< RFC 3339, full-date
 bool is_time(std::string_view);                   ///< RFC 3339, full-time

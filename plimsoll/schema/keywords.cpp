@@ -3,6 +3,7 @@
 #include "plimsoll/base/letters.hpp"
 
 #include <algorithm>
+#include <span>
 
 namespace plimsoll::schema {
 namespace {
@@ -54,27 +55,14 @@ constexpr KeywordRule kRules[] = {
     {"contentSchema", Word::content_schema, Shape::schema, kContent, false},
 };
 
-/// Keywords without a rule, which are told from misspelt ones.
-constexpr std::string_view kRemarks[] = {
-    "$id",      "$schema",      "$anchor",         "$dynamicAnchor",   "$comment", "$vocabulary",
-    "title",    "description",  "default",         "deprecated",       "readOnly", "writeOnly",
-    "examples", "example",      "contentEncoding", "contentMediaType", "nullable", "discriminator",
-    "xml",      "externalDocs", "additionalItems"};
-
-/// Whether one slip of the pen lies between two names; capitals are none.
-bool slipped(std::string_view written, std::string_view meant) {
-  const auto same = [](char a, char b) { return lower(a) == lower(b); };
-  const auto apart = std::ranges::mismatch(written, meant, same);
-  const std::string_view left(apart.in1, written.end()), right(apart.in2, meant.end());
-  const auto equal = [&](std::string_view a, std::string_view b) { return std::ranges::equal(a, b, same); };
-  if (left.empty() && right.empty()) return true;
-  if (left.size() > 1 && right.size() > 1 && same(left[0], right[1]) && same(left[1], right[0]) &&
-      equal(left.substr(2), right.substr(2)))
-    return true;
-  if (meant.size() < 5) return false;  // `note` is not `not`
-  return (!left.empty() && equal(left.substr(1), right)) || (!right.empty() && equal(left, right.substr(1))) ||
-         (!left.empty() && !right.empty() && equal(left.substr(1), right.substr(1)));
-}
+/// Keywords without a rule that others than the validator read: what is accepted, stored or shown depends on them.
+constexpr std::string_view kRead[] = {"default",       "readOnly",        "writeOnly",       "nullable",
+                                      "discriminator", "contentEncoding", "contentMediaType"};
+/// Those that are for people.
+constexpr std::string_view kRemarks[] = {"title", "description", "deprecated", "examples", "example", "externalDocs"};
+/// Those that are told from misspelt ones, and are near to names that others give their annotations.
+constexpr std::string_view kNames[] = {"$id",      "$schema",     "$anchor", "$dynamicAnchor",
+                                       "$comment", "$vocabulary", "xml",     "additionalItems"};
 
 constexpr KeywordRule kAdditionalItems{"additionalItems", Word::items, Shape::schema, kApplicator, false};
 
@@ -104,6 +92,21 @@ bool known_in(const KeywordRule& rule, Edition edition) {
 
 }  // namespace
 
+bool slipped(std::string_view written, std::string_view meant) {
+  const auto same = [](char a, char b) { return lower(a) == lower(b); };
+  const auto apart = std::ranges::mismatch(written, meant, same);
+  const std::string_view left(apart.in1, written.end()), right(apart.in2, meant.end());
+  const auto equal = [&](std::string_view a, std::string_view b) { return std::ranges::equal(a, b, same); };
+  if (left.empty() && right.empty()) return true;
+  if (left.size() > 1 && right.size() > 1 && same(left[0], right[1]) && same(left[1], right[0]) &&
+      equal(left.substr(2), right.substr(2)))
+    return true;
+  if (meant.size() < 4) return false;  // `note` is not `not`
+  if ((!left.empty() && equal(left.substr(1), right)) || (!right.empty() && equal(left, right.substr(1)))) return true;
+  // `href` is not `$ref`
+  return meant.size() > 4 && !left.empty() && !right.empty() && equal(left.substr(1), right.substr(1));
+}
+
 const KeywordRule* find_rule(std::string_view name, Edition edition) {
   const auto found = index().find(name);
   if (found != index().end()) return known_in(*found->second, edition) ? found->second : nullptr;
@@ -111,10 +114,17 @@ const KeywordRule* find_rule(std::string_view name, Edition edition) {
   return earlier && name == kAdditionalItems.name ? &kAdditionalItems : nullptr;
 }
 
-std::string_view meant_keyword(std::string_view name) {
-  if (index().contains(name) || std::ranges::find(kRemarks, name) != std::end(kRemarks)) return {};
-  for (const auto& rule : kRules)
-    if (slipped(name, rule.name)) return rule.name;
+MeantKeyword meant_keyword(std::string_view name, Edition edition) {
+  if (index().contains(name)) return {};
+  for (const auto known : {std::span<const std::string_view>(kRead), {kRemarks}, {kNames}})
+    if (std::ranges::find(known, name) != known.end()) return {};
+  const auto is = [&](std::string_view keyword) { return slipped(name, keyword); };
+  const auto rule = std::ranges::find_if(kRules, is, &KeywordRule::name);
+  if (rule != std::end(kRules)) return {rule->name, true};
+  if (const auto* read = std::ranges::find_if(kRead, is);
+      read != std::end(kRead) && (*read != "nullable" || edition == Edition::openapi30))
+    return {*read, true};
+  if (const auto* remark = std::ranges::find_if(kRemarks, is); remark != std::end(kRemarks)) return {*remark, false};
   return {};
 }
 

@@ -50,8 +50,15 @@ struct KeywordRule {
 
 /// The rule of a keyword that says something in this edition; null for all others.
 const KeywordRule* find_rule(std::string_view name, Edition edition);
-/// The keyword that was meant by a name that is none: one letter is missing, too much or another, or two have changed
-/// places. Empty where nothing is as near as that.
-std::string_view meant_keyword(std::string_view name);
+/// Whether one slip of the pen lies between two names: a letter is missing, too much or another, or two have changed
+/// places. Capitals are no difference. Of a short name only what cannot be another word is a slip.
+bool slipped(std::string_view written, std::string_view meant);
+
+/// The keyword that was meant by a name that is none, one slip away.
+struct MeantKeyword {
+  std::string_view name{};  ///< empty: nothing is near
+  bool decides = false;     ///< what is accepted, stored or shown depends on it; else it is a remark
+};
+MeantKeyword meant_keyword(std::string_view name, Edition edition);
 
 }  // namespace plimsoll::schema

@@ -155,6 +155,62 @@ TEST_F(NearMisses, OfEveryKeyOfTheContractAreRefusedInEveryScope) {
   EXPECT_GT(refused_, 20'000u);
 }
 
+/// Of those with five letters or more: `note` is not `not`, and an annotation like others.
+TEST_F(NearMisses, OfEveryKeywordOfASchemaThatDecidesSomethingAreRefused) {
+  const Names known{"const",
+                    "enum",
+                    "multipleOf",
+                    "maximum",
+                    "exclusiveMaximum",
+                    "minimum",
+                    "maxLength",
+                    "exclusiveMinimum",
+                    "minLength",
+                    "pattern",
+                    "format",
+                    "maxItems",
+                    "minItems",
+                    "uniqueItems",
+                    "maxContains",
+                    "minContains",
+                    "maxProperties",
+                    "minProperties",
+                    "required",
+                    "dependentRequired",
+                    "properties",
+                    "default",
+                    "readOnly",
+                    "patternProperties",
+                    "additionalProperties",
+                    "propertyNames",
+                    "prefixItems",
+                    "items",
+                    "contains",
+                    "dependentSchemas",
+                    "writeOnly",
+                    "allOf",
+                    "anyOf",
+                    "oneOf",
+                    "unevaluatedProperties",
+                    "discriminator",
+                    "contentSchema",
+                    "unevaluatedItems",
+                    "contentEncoding",
+                    "contentMediaType"};
+  for (const auto& name : known) {
+    if (name.size() < 5) continue;
+    auto written = slips(name);
+    std::erase_if(written, [&](const std::string& each) { return known.contains(each); });
+    refuse_each(written, known, name, kHead + "components:\n  schemas:\n    A:\n", "      ", "paths: {}\n");
+  }
+  for (const auto name : {"enums", "Enum", "types", "readonly", "ReadOnly", "read_only", "writeonly", "Default"})
+    EXPECT_FALSE(complaints_of(kHead + "paths: {}\ncomponents: {schemas: {A: {" + name + ": true}}}\n").empty())
+        << name;
+  for (const auto name : {"note", "href", "kind", "name"})
+    EXPECT_TRUE(complaints_of(kHead + "paths: {}\ncomponents: {schemas: {A: {" + name + ": true}}}\n").empty()) << name;
+  EXPECT_GT(refused_, 20'000u);
+}
+
 TEST_F(NearMisses, OfMethodsAndCapitalsAreRefused) {
   const Names known{"get",   "put",  "post",    "delete",      "options", "head",      "patch",
                     "trace", "$ref", "summary", "description", "servers", "parameters"};
