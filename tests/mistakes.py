@@ -57,6 +57,7 @@ paths:
       operationId: addBooks
       security: [{bearer: [books:write]}]
       x-plimsoll: {table: books, batch: {create: {max: 100, on-error: abort}}}
+      requestBody: {content: {application/json: {schema: {type: array, items: {$ref: '#/components/schemas/Book'}}}}}
       responses: {'201': {description: The books}}
   /loans:
     get:
@@ -236,7 +237,7 @@ MISTAKES = [
      "misspelt-field", 'a path item has no field "DELETE"; did you mean "delete"?',
      'Correct the name, or begin it with `x-` if it is meant as an extension.'),
     ('operationId twice', "contract", 'operationId: search', 'operationId: ▸report',
-     "duplicate-operation-id", 'the operationId "report" is taken by the operation in line 69',
+     "duplicate-operation-id", 'the operationId "report" is taken by the operation in line 70',
      'Give each operation an `operationId` of its own.'),
     ('operationId misspelt', "contract", 'operationId: search', '▸operationID: search',
      "misspelt-field", 'an operation has no field "operationID"; did you mean "operationId"?',
@@ -990,4 +991,22 @@ MISTAKES = [
     ("a filter's column", "contract", "author: [eq, like]", "auhtor: ▸[eq, like]",
      "invalid-table", 'table "books" has no column "auhtor"; did you mean "author"?',
      "Name a property of the table's schema, or add it there."),
+    ('a row without a body', "contract", "    post:\n      operationId: addBook\n      security: [{bearer: [books:write]}, {key: [books:write]}]\n      x-plimsoll: {table: books, idempotency: optional}\n      requestBody: {content: {application/json: {schema: {$ref: '#/components/schemas/Book'}}}}\n", '    post:\n      ▸operationId: addBook\n      security: [{bearer: [books:write]}, {key: [books:write]}]\n      x-plimsoll: {table: books, idempotency: optional}\n',
+     "configuration", 'operation addBook: what it stores comes in the body, and it declares no `requestBody`',
+     "Declare it: `requestBody: {required: true, content: {application/json: {schema: {$ref: '#/components/schemas/Book'}}}}`."),
+    ('a change without a body', "contract", '      operationId: changeBook\n      security: [{bearer: [books:write]}]\n      x-plimsoll: {table: books}\n      requestBody: {content: {application/merge-patch+json: {schema: {type: object}}}}\n', '      ▸operationId: changeBook\n      security: [{bearer: [books:write]}]\n      x-plimsoll: {table: books}\n',
+     "configuration", 'operation changeBook: what it stores comes in the body, and it declares no `requestBody`',
+     'Declare it: `requestBody: {required: true, content: {application/json: {schema: {type: object}}}}`.'),
+    ('a batch without a body', "contract", "      operationId: addBooks\n      security: [{bearer: [books:write]}]\n      x-plimsoll: {table: books, batch: {create: {max: 100, on-error: abort}}}\n      requestBody: {content: {application/json: {schema: {type: array, items: {$ref: '#/components/schemas/Book'}}}}}\n", '      ▸operationId: addBooks\n      security: [{bearer: [books:write]}]\n      x-plimsoll: {table: books, batch: {create: {max: 100, on-error: abort}}}\n',
+     "configuration", 'operation addBooks: what it stores comes in the body, and it declares no `requestBody`',
+     "Declare it: `requestBody: {required: true, content: {application/json: {schema: {type: array, items: {$ref: '#/components/schemas/Book'}}}}}`."),
+    ('a row from plain text', "contract", "idempotency: optional}\n      requestBody: {content: {application/json: {schema: {$ref: '#/components/schemas/Book'}}}}\n", 'idempotency: optional}\n      requestBody: ▸{content: {text/plain: {schema: {type: string}}, application/octet-stream: {}}}\n',
+     "configuration", 'operation addBook: what it stores comes in the body, and no media type of its `requestBody` is JSON or a form',
+     "Declare it: `requestBody: {required: true, content: {application/json: {schema: {$ref: '#/components/schemas/Book'}}}}`."),
+    ('a row that is not read', "contract", 'idempotency: optional}', 'idempotency: optional, validate: {body: ▸stream}}',
+     "configuration", 'operation addBook: what it stores comes in the body, which `validate` leaves unread here',
+     'Remove `validate: {body: stream}` from the operation.'),
+    ('a row that is not validated', "contract", 'idempotency: optional}', 'idempotency: optional, validate: ▸off}',
+     "configuration", 'operation addBook: what it stores comes in the body, which `validate` leaves unread here',
+     'Remove `validate: off` from the operation.'),
 ]

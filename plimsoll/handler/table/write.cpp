@@ -2,9 +2,11 @@
 
 #include "plimsoll/base/percent.hpp"
 #include "plimsoll/base/timestamp.hpp"
+#include "plimsoll/contract/body.hpp"
 #include "plimsoll/contract/parameters.hpp"
 #include "plimsoll/handler/table/file_upload.hpp"
 #include "plimsoll/http/conditional.hpp"
+#include "plimsoll/http/negotiate.hpp"
 #include "plimsoll/http/prefer.hpp"
 #include "plimsoll/json/parse.hpp"
 #include "plimsoll/json/pointer.hpp"
@@ -530,6 +532,47 @@ class ChangeOne final : public Writing {
   }
 };
 
+/// The body that an operation takes, as it is written in a contract.
+std::string written_body(const Plan& plan) {
+  const auto action = plan.batch ? plan.batch->action : plan.action;
+  const auto* schema = plan.table->at->find("schema");
+  std::string item;
+  if (action == Action::update)
+    item = "{type: object}";
+  else if (action != Action::remove && schema && schema->is(json::Type::string))
+    item = "{$ref: '" + std::string(schema->string()) + "'}";
+  if (plan.batch) item = "{type: array" + (item.empty() ? "" : ", items: " + item) + "}";
+  return "requestBody: {required: true, content: {application/json: {" + (item.empty() ? "" : "schema: " + item) +
+         "}}}";
+}
+
+/// Rows come in the body: without its value no request could succeed.
+Result<> check_body(const Plan& plan, const Build& build) {
+  if (plan.action == Action::remove) return {};
+  const auto& operation = build.operation;
+  const auto refuse = [&](const json::Value& at, std::string_view what, std::string_view remedy) {
+    return config::wrong(at, "operation " + operation.id + ": " + std::string(what), remedy);
+  };
+  const auto remedy = "Declare it: `" + written_body(plan) + "`.";
+  if (!operation.body)
+    return refuse(*operation.raw, "what it stores comes in the body, and it declares no `requestBody`", remedy);
+  const auto has_value = [](const contract::MediaType& media) {
+    const auto kind = contract::body_kind(http::essence(media.name));
+    return media.name.contains('*') || (kind != contract::BodyKind::text && kind != contract::BodyKind::binary);
+  };
+  if (std::ranges::none_of(operation.body->content, has_value))
+    return refuse(config::member_or(*operation.raw, "requestBody"),
+                  "what it stores comes in the body, and no media type of its `requestBody` is JSON or a form", remedy);
+  const auto* validate = operation.extension("validate");
+  const auto mode = Part::mode_of(validate);
+  const auto* way = validate ? validate->find("body") : nullptr;
+  const bool streamed = way && way->is(json::Type::string) && way->string() == "stream";
+  if (streamed || (mode && *mode == Mode::off))
+    return refuse(streamed ? *way : *validate, "what it stores comes in the body, which `validate` leaves unread here",
+                  "Remove `validate: " + std::string(streamed ? "{body: stream}" : "off") + "` from the operation.");
+  return {};
+}
+
 }  // namespace
 
 std::unique_ptr<Handler> make_batch(std::shared_ptr<const Model> model, Plan plan, const Build& build);
@@ -537,6 +580,7 @@ Result<std::unique_ptr<Handler>> make_import(std::shared_ptr<const Model> model,
 
 Result<std::unique_ptr<Handler>> make_write(std::shared_ptr<const Model> model, Plan plan, const Build& build) {
   if (plan.batch && plan.batch->import) return make_import(std::move(model), std::move(plan), build);
+  if (auto read = check_body(plan, build); !read) return std::unexpected(std::move(read).error());
   if (plan.action == Action::batch) return make_batch(std::move(model), std::move(plan), build);
   if (plan.action == Action::create) return std::make_unique<Create>(std::move(model), std::move(plan), build);
   return std::make_unique<ChangeOne>(std::move(model), std::move(plan), build);
