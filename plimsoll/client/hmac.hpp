@@ -25,7 +25,7 @@ struct HmacOptions {
   std::string secret, header, prefix, content;
   config::HmacHash algorithm = config::HmacHash::sha256;
   config::HmacEncoding encoding = config::HmacEncoding::hex;
-  config::Raw headers = nullptr;
+  config::RawObject headers{};
 };
 inline constexpr config::Field kHmacFields[] = {
     config::shown(config::field<&HmacOptions::secret>("secret", "The secret that both sides know."),

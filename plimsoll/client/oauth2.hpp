@@ -17,7 +17,7 @@ namespace plimsoll::client {
 /// Client credentials (RFC 6749, section 4.4).
 struct OAuth2Options {
   std::string token_url, client, secret, scope;
-  config::Raw parameters = nullptr;
+  config::RawObject parameters{};
   config::ClientAuthentication client_authentication = config::ClientAuthentication::basic;
   std::string authorities;
   config::PlainHttp plain_http = config::PlainHttp::refused;

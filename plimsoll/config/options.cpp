@@ -378,4 +378,10 @@ std::string Form<std::vector<std::string>>::show(const std::vector<std::string>&
 Result<Raw> Form<Raw>::read(const json::Value& v) { return &v; }
 std::string Form<Raw>::show(const Raw& v) { return v ? json::to_string(*v) : "null"; }
 
+Result<RawObject> Form<RawObject>::read(const json::Value& v) {
+  if (!v.is(json::Type::object)) return wrong(v, "an object is expected");
+  return RawObject{&v};
+}
+std::string Form<RawObject>::show(const RawObject& v) { return Form<Raw>::show(v.value); }
+
 }  // namespace plimsoll::config

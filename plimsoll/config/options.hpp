@@ -278,6 +278,20 @@ struct Form<Raw> {
   static std::string show(const Raw&);
 };
 
+/// The same of an object whose members have names of the user's own; anything else is refused.
+struct RawObject {
+  Raw value = nullptr;
+  explicit operator bool() const { return value != nullptr; }
+  const json::Value* operator->() const { return value; }
+  const json::Value& operator*() const { return *value; }
+};
+template <>
+struct Form<RawObject> {
+  static constexpr std::string_view schema = R"("type":"object")";
+  static Result<RawObject> read(const json::Value&);
+  static std::string show(const RawObject&);
+};
+
 /// A choice of words: specialise `Words<E>::words` (in the order of the enumerators) for an enum and use it as an
 /// option.
 template <class E>

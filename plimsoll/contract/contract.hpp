@@ -179,6 +179,12 @@ class Contract {
   virtual const Operation* find(std::string_view operation_id) const = 0;
 };
 
+/// Of the files that a document is made of, the one in which a value stands; the document itself where it is unknown.
+inline std::string file_of(const std::vector<std::string>& files, const json::Value* at) {
+  if (files.empty()) return {};
+  return files[at && at->source() < files.size() ? at->source() : 0];
+}
+
 /// The document while it is being prepared: merged with its overlays, references bundled into one tree, not compiled
 /// yet.
 struct Draft {

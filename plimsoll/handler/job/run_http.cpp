@@ -13,7 +13,7 @@ namespace {
 
 struct Options {
   std::string url;
-  config::Raw headers = nullptr;
+  config::RawObject headers{};
   std::string authorities;
   config::PlainHttp plain_http = config::PlainHttp::refused;
 };

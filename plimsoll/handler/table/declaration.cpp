@@ -33,7 +33,7 @@ struct TableOptions {
   Raw filters = nullptr;
   std::vector<std::string> sort;
   std::vector<std::string> search;
-  Raw embeds = nullptr;
+  config::RawObject embeds{};
   Raw files = nullptr;
   Raw page = nullptr;
   config::Naming naming = config::Naming::snake;
@@ -730,7 +730,7 @@ std::optional<Table> Reader::read(std::string_view name) {
       table.search.push_back(*found);
     }
   }
-  embeds(table, options.embeds, options.naming == config::Naming::camel);
+  embeds(table, options.embeds.value, options.naming == config::Naming::camel);
   files(table, options.files, options.naming == config::Naming::camel);
   check_hidden(table);
   PageOptions page;
@@ -824,6 +824,21 @@ void note_references(Model& model) {
   for (auto& table : model.tables)
     for (auto& embed : table.embeds)
       if (embed.many()) note(*model.find(embed.table), embed.by, table);
+}
+
+std::string_view name_of(Kind kind) {
+  switch (kind) {
+    case Kind::text: return "text";
+    case Kind::instant: return "a date-time";
+    case Kind::integer: return "an integer";
+    case Kind::real: return "a number";
+    case Kind::boolean: return "a boolean";
+    case Kind::decimal: return "a decimal";
+    case Kind::number: return "a number with all its digits";
+    case Kind::json: return "JSON";
+    case Kind::bytes: return "a file";
+  }
+  return {};
 }
 
 constinit const std::span<const config::Field> kTableFields = kFields;

@@ -19,6 +19,9 @@ using database::Operator;
 /// What the server itself writes into a column.
 enum class Filled : std::uint8_t { no, key, created, updated, owner, tenant };
 
+/// A kind in words: `an integer`.
+std::string_view name_of(Kind kind);
+
 /// A property of the table's schema.
 struct Column : database::Column {
   bool read_only = false;                         ///< clients cannot write it
@@ -29,6 +32,7 @@ struct Column : database::Column {
   const json::Value* schema = nullptr;         ///< as it is declared
   const json::Value* default_value = nullptr;  ///< where a client says nothing
   std::optional<std::int64_t> longest{};       ///< characters that `maxLength` admits; none: it does not say
+  bool mistaken = false;                       ///< its `type` is none, which is refused where the schema is compiled
 };
 
 inline constexpr std::string_view kOperatorNames[] = {"eq", "ne", "lt", "le", "gt", "ge", "in", "like", "is-null"};

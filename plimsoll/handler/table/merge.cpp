@@ -5,26 +5,8 @@
 namespace plimsoll::table {
 namespace {
 
-std::string_view name_of(Kind kind) {
-  switch (kind) {
-    case Kind::text: return "text";
-    case Kind::instant: return "a date-time";
-    case Kind::integer: return "an integer";
-    case Kind::real: return "a number";
-    case Kind::boolean: return "a boolean";
-    case Kind::decimal: return "a decimal";
-    case Kind::number: return "a number with all its digits";
-    case Kind::json: return "JSON";
-    case Kind::bytes: return "a file";
-  }
-  return {};
-}
-
-const std::string& file_of(const contract::Contract& contract, const json::Value* at) {
-  return at && at->source() < contract.files.size() ? contract.files[at->source()] : contract.file;
-}
 std::string place_of(const contract::Contract& contract, const json::Value* at) {
-  const auto& file = file_of(contract, at);
+  const auto file = contract::file_of(contract.files, at);
   return at && at->position().line ? file + ":" + std::to_string(at->position().line) : file;
 }
 
@@ -73,7 +55,7 @@ class Pair {
   void contradict(const std::string& what, const json::Value* at, const json::Value* other) {
     complaints_.push_back(
         {.code = "versions-disagree",
-         .file = file_of(second_, at),
+         .file = contract::file_of(second_.files, at),
          .at = at ? at->position() : json::Position{},
          .pointer = from_.pointer,
          .what = "table \"" + from_.name + "\" is also declared at " + place_of(first_, other) + ", and " + what,

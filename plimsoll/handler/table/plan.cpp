@@ -17,7 +17,8 @@ using json::Type;
 
 struct Options {
   std::string name;
-  config::Raw action = nullptr, path = nullptr;
+  config::Raw action = nullptr;
+  config::RawObject path{};
 };
 constexpr config::Field kOptions[] = {
     field<&Options::name>("name", "The table, an entry of the document's `tables`."),

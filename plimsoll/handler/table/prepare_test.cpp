@@ -312,6 +312,32 @@ TEST(TablePreparing, SaysWhatIsWrongWithADeclaration) {
   }
 }
 
+/// Of each column of a key, on both sides of an embed.
+TEST(TablePreparing, ColumnsOfAnEmbedHaveTheTypesOfTheKey) {
+  const std::string columns =
+      "        order: {type: integer}\n        line: {type: string}\n        a: {type: integer}\n"
+      "        b: {type: string}\n        c: {type: integer}\n        d: {type: number}\n"
+      "        t: {type: string, format: date-time}\n";
+  const auto table = [](const std::string& embed) {
+    return kPlain + "      key: [order, line]\n      embeds: {x: {table: things, " + embed + "}}\n";
+  };
+  for (const auto* good : {"on: [a, b]", "by: [a, b]", "on: [c, line]"}) {
+    Api api{contract(table(good), columns, "[order, line]")};
+    EXPECT_TRUE(api.client) << good << api.complaints;
+  }
+  for (const auto& [wrong, said] : std::vector<std::pair<std::string, std::string>>{
+           {"on: [b, b]",
+            "column \"b\" of table \"things\" is text, and the key \"order\" of table \"things\" is an integer"},
+           {"by: [a, c]",
+            "column \"c\" of table \"things\" is an integer, and the key \"line\" of table \"things\" is text"},
+           {"on: [d, b]", "column \"d\" of table \"things\" is a number, and the key \"order\""},
+           {"on: [a, t]", "column \"t\" of table \"things\" is a date-time, and the key \"line\""}}) {
+    Api api{contract(table(wrong), columns, "[order, line]")};
+    EXPECT_FALSE(api.client) << wrong;
+    EXPECT_NE(api.complaints.find(said), std::string::npos) << wrong << api.complaints;
+  }
+}
+
 TEST(TablePreparing, NothingIsServedAsIfOwnersWereAbsent) {
   for (std::string key : {"owner", "tenant"}) {
     Api api{contract(kPlain + "      " + key + ": name\n", kColumns)};

@@ -22,7 +22,7 @@ namespace forwarding {
 namespace {
 
 struct Rules {
-  config::Raw set = nullptr;
+  config::RawObject set{};
   std::vector<std::string> remove;
 };
 constexpr config::Field kRules[] = {
