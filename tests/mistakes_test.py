@@ -223,6 +223,26 @@ class Mistakes(harness.ServerTest):
                 else:
                     self.assertEqual(served.stderr.replace("not started: ", ""), checked.stderr)
 
+    def test_a_mistake_of_a_table_names_the_file_of_its_schema(self):
+        """In the declaration of a column, whether the document or the database is against it."""
+        written = self.TABLES.replace("components: {schemas: {Note: {type: object, properties: {id: {type: integer, readOnly: true}, title: {type: string}}}}}\n",
+                                      "components: {schemas: {Note: {$ref: 'schemas.yaml#/Note'}}}\n")
+        folder = self.directory()
+        (folder / "notes.yaml").write_text(written)
+        note = "Note:\n  type: object\n  properties:\n    id: {type: %s, readOnly: true}\n    title: {type: string%s}\n"
+        for key, title, place, sentence in (("boolean", "", 4, 'error[invalid-table]: the key "id" is neither text nor an integer'),
+                                            ("integer", ", default: 3", 5, 'error[invalid-default]: the default of column "title"')):
+            with self.subTest(sentence):
+                (folder / "schemas.yaml").write_text(note % (key, title))
+                told = self.plimsoll("check", "notes.yaml", directory=folder)
+                self.assertEqual(told.returncode, 2, told.stderr)
+                self.assertRegex(told.stderr, rf"(?m)^(\S*/)?schemas\.yaml:{place}:\d+: {re.escape(sentence)}")
+        (folder / "schemas.yaml").write_text(note % ("integer", ""))
+        self.serve(folder / "notes.yaml", directory=folder).stop()
+        (folder / "schemas.yaml").write_text(note.replace("type: string", "type: integer") % ("integer", ""))
+        told = self.plimsoll("check", "notes.yaml", directory=folder)
+        self.assertRegex(told.stderr, r'(?m)^(\S*/)?schemas\.yaml:5:\d+: error\[table-disagrees\]: column "title" of table "notes" is TEXT', told.stderr)
+
     TABLES = HEAD + """x-plimsoll: {authorization: any-caller, tables: {notes: {schema: '#/components/schemas/Note', sort: [title]}}}
 paths:
   /notes:

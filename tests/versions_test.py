@@ -354,6 +354,20 @@ class Versions(harness.ServerTest):
         said = checked.stdout + checked.stderr
         self.assertRegex(said, rf'v2\.yaml:{line}:\d+: error\[table-disagrees\]: table "notes" has no column "phone"')
 
+    def test_a_column_that_only_a_later_version_declares_disagrees_at_its_place(self):
+        """Its type is changed after the table is made."""
+        folder = self.directory()
+        (folder / "plimsoll.yaml").write_text("database: {url: 'sqlite:n.db'}\n")
+        (folder / "v1.yaml").write_text(small("1", "/v1"))
+        later = small("2", "/v2").replace("      properties:", "      properties:\n        phone: {type: string}", 1)
+        (folder / "v2.yaml").write_text(later)
+        self.server(folder / "v1.yaml", folder / "plimsoll.yaml", arguments=(folder / "v2.yaml",), directory=folder).start().stop()
+        (folder / "v2.yaml").write_text(later.replace("phone: {type: string}", "phone: {type: integer}"))
+        line = later[:later.index("phone:")].count("\n") + 1
+        checked = self.plimsoll("check", "v1.yaml", "v2.yaml", directory=folder)
+        self.assertEqual(checked.returncode, 2, checked.stdout)
+        self.assertRegex(checked.stderr, rf'v2\.yaml:{line}:\d+: error\[table-disagrees\]: column "phone" of table "notes" is TEXT, which cannot hold')
+
     def test_commands_take_several_contracts(self):
         directory = self.directory()
         for number in (1, 2):

@@ -191,7 +191,7 @@ struct Draft {
   json::Value& root;
   Arena& arena;
   std::vector<Complaint>& complaints;
-  std::string_view file;
+  const std::vector<std::string>& files;  ///< as Contract::files
 };
 
 struct LoadOptions {

@@ -56,7 +56,8 @@ void prepare(Compiled& made, const LoadOptions& options, Complaints& complaints,
     }
   if (!bundle(made.sources, made.arena, reader, report)) return;
   auto& root = made.sources[0].root;
-  Draft draft{.root = root, .arena = made.arena, .complaints = complaints, .file = options.file};
+  for (const auto& source : made.sources) made.files.push_back(source.file);
+  Draft draft{.root = root, .arena = made.arena, .complaints = complaints, .files = made.files};
   for (auto& augment : options.augment) augment(draft);
   made.root = &root;
   check_structure(root, made.minor, report);
@@ -100,7 +101,6 @@ std::expected<std::shared_ptr<const Contract>, Complaints> load(const LoadOption
   if (std::ranges::any_of(complaints, [](auto& c) { return c.severity == Complaint::Severity::error; }))
     return std::unexpected(std::move(complaints));
   made->warnings = std::move(complaints);
-  for (const auto& source : made->sources) made->files.push_back(source.file);
   return made;
 }
 

@@ -110,7 +110,7 @@ struct ForeignKey {
 struct Finding {
   std::string what, migration;
   bool warning = false;
-  std::string missing{};  ///< the column that is; empty: it is about something else
+  std::string column{};  ///< that it is about; empty: it is about the table, or several columns
 };
 
 /// The index of `q` as it stands in the database.

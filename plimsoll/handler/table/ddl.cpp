@@ -132,12 +132,13 @@ void warn_of_long_texts(const database::Dialect& dialect, const Table& table,
     if (column.kind != Kind::text || column.words || column.uuid || column.longest.value_or(0) <= most / kBytes ||
         !indexed(i))
       continue;
-    all.push_back({"column " + quoted(column.name) + " of table " + quoted(table.name) + " is in an index and takes " +
-                       std::to_string(*column.longest) + " characters: the database refuses texts of more than about " +
-                       std::to_string(most) + " bytes there (422)",
-                   "-- in the contract: `maxLength: " + std::to_string(most / kBytes) +
-                       "`, or leave the column out of `filters`, `sort`, `unique` and `indexes`",
-                   true});
+    all.push_back(
+        {{"column " + quoted(column.name) + " of table " + quoted(table.name) + " is in an index and takes " +
+              std::to_string(*column.longest) + " characters: the database refuses texts of more than about " +
+              std::to_string(most) + " bytes there (422)",
+          "-- in the contract: `maxLength: " + std::to_string(most / kBytes) +
+              "`, or leave the column out of `filters`, `sort`, `unique` and `indexes`",
+          true, column.name}});
   }
 }
 
@@ -298,21 +299,23 @@ std::vector<Disagreement> compare(const database::Dialect& dialect, const Model&
   for (std::size_t i = 0; i < table.columns.size(); ++i) {
     const auto& column = table.columns[i];
     const auto there = std::ranges::find(found.columns, column.name, &database::FoundColumn::name);
+    const auto add = [&](database::Finding one) {
+      one.column = column.name;
+      all.push_back({std::move(one)});
+    };
     if (there == found.columns.end()) {
-      all.push_back({{"table " + name + " has no column " + quoted(column.name), dialect.add_column(definition, i),
-                      false, column.name}});
+      add({"table " + name + " has no column " + quoted(column.name), dialect.add_column(definition, i)});
       continue;
     }
     storage.clear();
     dialect.check_storage(definition, i, *there, found, storage);
-    for (auto& one : storage) all.push_back({std::move(one)});
+    for (auto& one : storage) add(std::move(one));
     if (there->not_null && !column.required && !there->has_default && !there->primary)
-      all.push_back({"column " + quoted(column.name) + " of table " + name +
-                         " is NOT NULL, and the contract lets it be null or absent",
-                     "-- in the contract: list \"" + column.name + "\" under `required` and take null from its type"});
+      add({"column " + quoted(column.name) + " of table " + name +
+               " is NOT NULL, and the contract lets it be null or absent",
+           "-- in the contract: list \"" + column.name + "\" under `required` and take null from its type"});
     else if (!there->not_null && column.required && !there->primary && !found.view)
-      all.push_back(
-          {"column " + quoted(column.name) + " of table " + name + " can be null, and the contract says it cannot",
+      add({"column " + quoted(column.name) + " of table " + name + " can be null, and the contract says it cannot",
            dialect.refuse_nulls(definition, i), true});
   }
   for (auto i = table.columns.size(); i < definition.columns.size(); ++i) {

@@ -127,8 +127,7 @@ void Merged::add(const Model& other, const contract::Contract& contract, contrac
       first.emplace(table.name, &contract);
     } else {
       for (const auto& column : table.columns)
-        if (!model.tables[known->second].column(column.name))
-          later.try_emplace({table.name, column.name}, &contract, column.schema);
+        if (!model.tables[known->second].column(column.name)) later.try_emplace({table.name, column.name}, &contract);
       Pair{model.tables[known->second], *first.find(table.name)->second, table, contract, complaints}.merge();
     }
   }

@@ -13,12 +13,8 @@ namespace plimsoll::table {
 struct Merged {
   Model model{};
   std::map<std::string, const contract::Contract*, std::less<>> first;  ///< that declares each table
-  /// Where a column is declared that the first contract with its table does not have: by table and column.
-  struct Place {
-    const contract::Contract* contract = nullptr;
-    const json::Value* at = nullptr;  ///< its schema
-  };
-  std::map<std::pair<std::string, std::string>, Place> later{};
+  /// The contract that declares a column which the first one with its table does not have: by table and column.
+  std::map<std::pair<std::string, std::string>, const contract::Contract*> later{};
 
   /// What two contracts cannot both have (another key, owner, tenant, kind of a column or search) is a complaint that
   /// names both places.

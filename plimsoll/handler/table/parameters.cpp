@@ -237,10 +237,10 @@ std::string parameters_of(const Plan& plan, const EmbedAccess& access, bool know
   return text;
 }
 
-contract::Complaint complaint(const Wrong& wrong, std::string_view file) {
+contract::Complaint complaint(const Wrong& wrong, const std::vector<std::string>& files) {
   return {.severity = contract::Complaint::Severity::error,
           .code = "invalid-table",
-          .file = std::string(file),
+          .file = contract::file_of(files, wrong.at),
           .at = wrong.at ? wrong.at->position() : json::Position{},
           .pointer = wrong.pointer,
           .what = wrong.what,
@@ -250,7 +250,7 @@ contract::Complaint complaint(const Wrong& wrong, std::string_view file) {
 void augment(contract::Draft& draft) {
   std::vector<Wrong> wrong;
   const auto model = read_model(draft.root, wrong);
-  for (auto& fault : wrong) draft.complaints.push_back(complaint(fault, draft.file));
+  for (auto& fault : wrong) draft.complaints.push_back(complaint(fault, draft.files));
   auto* paths = draft.root.find("paths");
   if (!wrong.empty() || !paths || !paths->is(Type::object)) return;
   const EmbedAccess access{draft.root, model};
@@ -270,7 +270,7 @@ void augment(contract::Draft& draft) {
             json::append_token(pointer, path.key);
             draft.complaints.push_back(complaint({options, pointer + place + "/x-plimsoll/table", made.error(),
                                                   "docs/tables.md describes what method and path determine."},
-                                                 draft.file));
+                                                 draft.files));
             return;
           }
           add_parameters(draft, operation, path.value.find("parameters"), *made, access, shared);

@@ -17,6 +17,6 @@ std::string filter_parameter(const Column& column, Operator op);
 std::string parameters_of(const Plan& plan, const EmbedAccess& access, bool known);
 
 /// A declaration's fault as a complaint of a document.
-contract::Complaint complaint(const Wrong& wrong, std::string_view file);
+contract::Complaint complaint(const Wrong& wrong, const std::vector<std::string>& files);
 
 }  // namespace plimsoll::table

@@ -89,14 +89,26 @@ Result<std::shared_ptr<const Model>> model_of(const Build& build) {
   return kept;
 }
 
+/// Where something is declared.
+struct Place {
+  const json::Value* at = nullptr;
+  std::string pointer{};  ///< where it is known
+};
+Place place_of(const Table* table) { return table ? Place{table->at, table->pointer} : Place{}; }
+/// The column that it is about, where there is one; else the table.
+Place place_of(const Disagreement& one) {
+  const auto column = one.table && !one.column.empty() ? one.table->column(one.column) : std::nullopt;
+  return column ? Place{one.table->columns[*column].schema} : place_of(one.table);
+}
+
 void complain(contract::Complaints& complaints, const contract::Contract& contract,
-              contract::Complaint::Severity severity, std::string_view code, const Table* table, std::string what,
+              contract::Complaint::Severity severity, std::string_view code, Place place, std::string what,
               std::string remedy) {
   complaints.push_back({.severity = severity,
                         .code = std::string(code),
-                        .file = contract.file,
-                        .at = table && table->at ? table->at->position() : json::Position{},
-                        .pointer = table ? table->pointer : std::string{},
+                        .file = contract::file_of(contract.files, place.at),
+                        .at = place.at ? place.at->position() : json::Position{},
+                        .pointer = std::move(place.pointer),
                         .what = std::move(what),
                         .remedy = std::move(remedy)});
 }
@@ -118,7 +130,7 @@ void tell_broken_rows(const contract::Contract& contract, const Services& servic
   auto broken = find_broken_rows(*services.database, model, *services.of_plan->of<StandingTables>(), contract);
   if (!broken)
     return complain(complaints, contract, database::is_refused_statement(broken.error()) ? error : warning,
-                    "table-rows", nullptr,
+                    "table-rows", {},
                     "the rows could not be validated against their schemas: " + database::reason_of(broken.error()),
                     database::remedy_of(broken.error()));
   for (auto& one : *broken) {
@@ -129,7 +141,7 @@ void tell_broken_rows(const contract::Contract& contract, const Services& servic
                             line.add("all", one.all);
                           });
     if (one.broken > 0)
-      complain(complaints, contract, warning, "table-rows", one.table,
+      complain(complaints, contract, warning, "table-rows", place_of(one.table),
                std::to_string(one.broken) + " of the " + (one.all ? "" : "first ") + std::to_string(one.looked) +
                    (one.looked == 1 ? " row" : " rows") + " of table \"" + one.table->name +
                    "\" break its schema; the first is " + one.example,
@@ -154,26 +166,14 @@ void prepare_together(const Services& services, contract::Complaints& complaints
   StandingTables tables;
   auto disagreements = prepare_tables(*services.database, merged.model, keys, tables);
   if (!disagreements)
-    return complain(complaints, *services.contracts.front(), error, "tables-not-prepared", nullptr,
+    return complain(complaints, *services.contracts.front(), error, "tables-not-prepared", {},
                     "the tables could not be prepared: " + database::reason_of(disagreements.error()),
                     database::remedy_of(disagreements.error()));
   for (auto& one : *disagreements) {
     if (one.warning) continue;
-    const auto later = one.table ? merged.later.find({one.table->name, one.missing}) : merged.later.end();
-    if (later != merged.later.end() && later->second.at) {
-      const auto& [declares, at] = later->second;
-      complaints.push_back(
-          {.severity = error,
-           .code = "table-disagrees",
-           .file = at->source() < declares->files.size() ? declares->files[at->source()] : declares->file,
-           .at = at->position(),
-           .pointer = {},
-           .what = std::move(one.what),
-           .remedy = remedy_of(one)});
-    } else {
-      complain(complaints, *merged.first.find(one.table->name)->second, error, "table-disagrees", one.table,
-               std::move(one.what), remedy_of(one));
-    }
+    const auto later = merged.later.find({one.table->name, one.column});
+    const auto& declares = later != merged.later.end() ? *later->second : *merged.first.find(one.table->name)->second;
+    complain(complaints, declares, error, "table-disagrees", place_of(one), std::move(one.what), remedy_of(one));
   }
 }
 
@@ -207,7 +207,7 @@ void open_folder(const contract::Contract& contract, const Services& services, c
   const auto found = std::ranges::find_if(model.tables, has);
   if (found == model.tables.end()) return;
   const auto refuse = [&](std::string what, std::string remedy) {
-    complain(complaints, contract, error, "files-folder", &*found, std::move(what), std::move(remedy));
+    complain(complaints, contract, error, "files-folder", place_of(&*found), std::move(what), std::move(remedy));
   };
   const auto options = read_section<FolderOptions>(services, kFilesSection);
   if (!options) return refuse(options.error().detail, {});
@@ -247,7 +247,7 @@ void prepare(const contract::Contract& contract, const Services& services, contr
   using enum contract::Complaint::Severity;
   std::vector<Wrong> wrong;
   auto model = read_model(*contract.root, wrong);
-  for (auto& fault : wrong) complaints.push_back(complaint(fault, contract.file));
+  for (auto& fault : wrong) complaints.push_back(complaint(fault, contract.files));
   if (!wrong.empty()) return;
   if (services.contracts.size() > 1 && services.contracts.front() == &contract) {
     prepare_together(services, complaints);
@@ -256,7 +256,7 @@ void prepare(const contract::Contract& contract, const Services& services, contr
   if (model.tables.empty()) return;
   services.of_plan->of<EmbedAccessInForce>()->access = std::make_shared<const EmbedAccess>(*contract.root, model);
   if (!services.database) {
-    complain(complaints, contract, error, "no-database", &model.tables[0],
+    complain(complaints, contract, error, "no-database", place_of(&model.tables[0]),
              "tables are declared and there is no database",
              "Name one in the deployment: `database: {url: 'sqlite:shop.db'}`.");
     return;
@@ -265,13 +265,13 @@ void prepare(const contract::Contract& contract, const Services& services, contr
                                       *services.of_plan->of<StandingTables>());
   if (!disagreements) {
     const auto& failed = disagreements.error();
-    complain(complaints, contract, error, "tables-not-prepared", nullptr,
+    complain(complaints, contract, error, "tables-not-prepared", {},
              "the tables could not be prepared: " + database::reason_of(failed), database::remedy_of(failed));
     return;
   }
   for (auto& one : *disagreements)
     complain(complaints, contract, one.warning ? warning : error, one.warning ? "table-advice" : "table-disagrees",
-             one.table, std::move(one.what), remedy_of(one));
+             place_of(one), std::move(one.what), remedy_of(one));
   const bool sound = std::ranges::all_of(*disagreements, &Disagreement::warning);
   if (sound) tell_broken_rows(contract, services, model, complaints);
   if (sound) open_folder(contract, services, model, complaints);
