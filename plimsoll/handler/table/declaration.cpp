@@ -390,6 +390,7 @@ Column Reader::column(std::string_view name, std::span<const json::Value* const>
   made.format = described.format;
   made.words = described.words;
   made.schema = declarations.front();
+  made.schemas.assign(declarations.begin(), declarations.end());
   made.default_value = described.default_value;
   made.longest = described.longest;
   return made;

@@ -30,6 +30,7 @@ struct Column : database::Column {
   const contract::MarkedPlace* hidden = nullptr;  ///< members of its JSON value that are never shown
   Filled filled = Filled::no;
   const json::Value* schema = nullptr;         ///< as it is declared
+  std::vector<const json::Value*> schemas{};   ///< all that declare it: each of them holds
   const json::Value* default_value = nullptr;  ///< where a client says nothing
   std::optional<std::int64_t> longest{};       ///< characters that `maxLength` admits; none: it does not say
   bool mistaken = false;                       ///< its `type` is none, which is refused where the schema is compiled

@@ -338,6 +338,30 @@ TEST(TablePreparing, ColumnsOfAnEmbedHaveTheTypesOfTheKey) {
   }
 }
 
+/// Whichever part of the schema says what it breaks.
+TEST(TablePreparing, ADefaultThatItsSchemaRefusesIsTold) {
+  const std::string id = "        id: {type: integer, readOnly: true}\n";
+  const auto start = [&](const std::string& schema) {
+    Api api{contract(kPlain, id + "        c: " + schema + "\n")};
+    return api.client ? std::string() : api.complaints;
+  };
+  for (const auto* good :
+       {"{type: string, enum: [open, closed], default: open}", "{type: integer, default: 3}",
+        "{type: [string, 'null'], default: null}", "{type: string, format: decimal, default: '1.50'}",
+        "{type: object, default: {a: 1}}", "{type: string, format: date-time, default: '2026-01-31T00:00:00Z'}"})
+    EXPECT_EQ(start(good), "") << good;
+  for (const auto* wrong :
+       {"{type: string, enum: [open, closed], default: opne}", "{type: integer, default: '3'}",
+        "{type: integer, maximum: 2, default: 3}", "{type: string, format: date, default: today}",
+        "{allOf: [{type: string, maxLength: 2}, {default: abc}]}", "{type: integer, default: 9223372036854775808}",
+        "{type: object, required: [a], default: {}}"})
+    EXPECT_NE(
+        start(wrong).find(
+            "error[invalid-default]: the default of column \"c\" of table \"things\" does not satisfy its schema"),
+        std::string::npos)
+        << wrong;
+}
+
 TEST(TablePreparing, NothingIsServedAsIfOwnersWereAbsent) {
   for (std::string key : {"owner", "tenant"}) {
     Api api{contract(kPlain + "      " + key + ": name\n", kColumns)};

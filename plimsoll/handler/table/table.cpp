@@ -1,3 +1,4 @@
+#include "plimsoll/contract/load_errors.hpp"
 #include "plimsoll/handler/table/access_plan.hpp"
 #include "plimsoll/handler/table/effective.hpp"
 #include "plimsoll/handler/table/file_sweep.hpp"
@@ -120,6 +121,25 @@ std::string remedy_of(const Disagreement& one) {
   auto sentence = one.migration.substr(3);
   sentence[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(sentence[0])));
   return sentence.ends_with(';') ? sentence : sentence + ".";
+}
+
+/// A default that is no value of its column would refuse every new row that leaves the member out.
+void check_defaults(const contract::Contract& contract, const Model& model, contract::Complaints& complaints) {
+  for (const auto& table : model.tables)
+    for (const auto& column : table.columns) {
+      const auto* value = column.default_value;
+      if (!value || value->is(json::Type::null)) continue;
+      const auto holds = [&](const json::Value* schema) {
+        const auto validator = contract.validator(*schema, schema::CompileOptions::Direction::response);
+        return !validator || (*validator)->valid(*value);
+      };
+      if (std::ranges::all_of(column.schemas, holds) && to_cell(column, *value)) continue;
+      complain(
+          complaints, contract, contract::Complaint::Severity::error, contract::load_error::kInvalidDefault.code,
+          {value},
+          "the default of column \"" + column.name + "\" of table \"" + table.name + "\" does not satisfy its schema",
+          "Correct the default or the schema: each new row without the member gets it.");
+    }
 }
 
 /// Rows that others wrote are served as they are; who starts the server is told how many break the schema.
@@ -254,6 +274,7 @@ void prepare(const contract::Contract& contract, const Services& services, contr
     if (!complaints.empty()) return;
   }
   if (model.tables.empty()) return;
+  check_defaults(contract, model, complaints);
   services.of_plan->of<EmbedAccessInForce>()->access = std::make_shared<const EmbedAccess>(*contract.root, model);
   if (!services.database) {
     complain(complaints, contract, error, "no-database", place_of(&model.tables[0]),
