@@ -243,6 +243,20 @@ class Mistakes(harness.ServerTest):
         told = self.plimsoll("check", "notes.yaml", directory=folder)
         self.assertRegex(told.stderr, r'(?m)^(\S*/)?schemas\.yaml:5:\d+: error\[table-disagrees\]: column "title" of table "notes" is TEXT', told.stderr)
 
+    def test_a_job_that_is_not_declared_is_told_once(self):
+        """Whether the deployment declares other jobs or none; the operations that follow from it say nothing more."""
+        more = "  /reports:\n    post: {operationId: report, responses: {'202': {description: ok}}, x-plimsoll: {job: reprot, authorization: any-caller}}\n"
+        other = "jobs: {report: {run: {http: 'http://127.0.0.1:9/'}}}\n"
+        for jobs, written, said in (("", contract(more=more), "there is no job `reprot`"), (other, contract(more=more), "there is no job `reprot`; did you mean `report`?"),
+                                    ("", contract(post=", after: {job: reprot}"), "`after`: there is no job `reprot`"),
+                                    (other, contract(post=", after: {job: reprot}"), "`after`: there is no job `reprot`; did you mean `report`?")):
+            with self.subTest(said):
+                told = self.start(written, "database: {url: 'sqlite:a.db'}\nlisten: ['127.0.0.1:0']\nmanagement: off\n" + jobs, "check")
+                self.assertEqual(told.returncode, 2)
+                lines = [line for line in told.stderr.splitlines() if ": error[" in line]
+                self.assertEqual([line.split("]: ")[1] for line in lines], [said], told.stderr)
+                self.assertIn("Declare it under `jobs` of the deployment", told.stderr)
+
     TABLES = HEAD + """x-plimsoll: {authorization: any-caller, tables: {notes: {schema: '#/components/schemas/Note', sort: [title]}}}
 paths:
   /notes:

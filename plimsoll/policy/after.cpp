@@ -1,5 +1,6 @@
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/exchange/context.hpp"
+#include "plimsoll/exchange/declared_job.hpp"
 #include "plimsoll/exchange/job_payload.hpp"
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/exchange/unit.hpp"
@@ -31,14 +32,9 @@ class After final : public Check {
     if (http::is_safe(method))
       return fail(config::kConfiguration,
                   "`after` needs an operation that changes something; this is a " + std::string(method));
-    auto* queue = build.services.queue;
-    if (!queue || !build.services.database)
-      return fail(config::kConfiguration, "`after` needs a database to keep jobs in");
-    const auto* kind = queue->kind(options.job);
-    if (!kind)
-      return build.wrong("job", "there is no job `" + options.job + "`",
-                         "Name a job that `jobs` of the deployment declares, or declare it there.");
-    return std::make_unique<After>(std::move(options), *queue, kind->claims);
+    const auto kind = declared_job(build, options.job, config::member_or(*build.settings, "job"));
+    if (!kind) return std::unexpected(kind.error());
+    return std::make_unique<After>(std::move(options), *build.services.queue, (*kind)->claims);
   }
   static void describe(const Options&, const Description&, contract::Promises&) {}
   After(Options options, queue::Queue& queue, std::vector<std::string> claims)

@@ -3,6 +3,7 @@
 #include "plimsoll/contract/header_fields.hpp"
 #include "plimsoll/database/database.hpp"
 #include "plimsoll/exchange/context.hpp"
+#include "plimsoll/exchange/declared_job.hpp"
 #include "plimsoll/exchange/handling.hpp"
 #include "plimsoll/exchange/job_payload.hpp"
 #include "plimsoll/exchange/unit.hpp"
@@ -259,18 +260,15 @@ Result<std::unique_ptr<Handler>> build(const json::Value& options, const Build& 
   auto declared = job::read(options, build.operation.method);
   if (!declared) return std::unexpected(std::move(declared).error());
   auto* queue = build.services.queue;
-  if (!queue || !build.services.database) return fail(config::kConfiguration, "`job` needs a database to keep jobs in");
-  const auto* kind = queue->kind(declared->kind);
-  if (!kind)
-    return config::wrong(config::member_or(options, "kind"), "there is no job `" + declared->kind + "`",
-                         "Declare it under `jobs` of the deployment, which says what it runs, or correct the name.");
+  const auto kind = declared_job(build, declared->kind, config::member_or(options, "kind"));
+  if (!kind) return std::unexpected(kind.error());
   const auto& names = names_of(build.contract);
   if (declared->action == Action::start) {
     const auto* status = sibling(build.contract, build.operation, declared->kind, Action::status);
     if (!status) return fail(config::kConfiguration, "no operation returns the status of `" + declared->kind + "`");
     auto path = Template::make(build.contract, build.operation, *status);
     if (!path) return std::unexpected(std::move(path).error());
-    return std::make_unique<Start>(*queue, *kind, std::move(*path), names);
+    return std::make_unique<Start>(*queue, **kind, std::move(*path), names);
   }
   const auto parameters = build.contract.path_parameters(build.operation);
   if (parameters.empty())
