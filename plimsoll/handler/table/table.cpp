@@ -130,7 +130,7 @@ void check_defaults(const contract::Contract& contract, const Model& model, cont
       const auto* value = column.default_value;
       if (!value || value->is(json::Type::null)) continue;
       const auto holds = [&](const json::Value* schema) {
-        const auto validator = contract.validator(*schema, schema::CompileOptions::Direction::response);
+        const auto validator = contract.validator(*schema, schema::CompileOptions::Direction::none);
         return !validator || (*validator)->valid(*value);
       };
       if (std::ranges::all_of(column.schemas, holds) && to_cell(column, *value)) continue;
