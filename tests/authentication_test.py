@@ -221,6 +221,22 @@ class Authentication(AuthenticationFixture):
         self.assertEqual(server.post("/orders", {"id": "dev"}, {"Authorization": token}).status, 201)
         self.assertEqual(server.get("/orders", headers={"X-API-Key": key}).status, 200)
 
+    def test_the_caller_of_dev_creates_and_lists_rows_of_a_tenant(self):
+        """With its token and its key, in tables whose tenant is text or an integer."""
+        for kind, tenant in (("string", "1"), ("integer", 1)):
+            with self.subTest(kind):
+                contract = CONTRACT.replace("key: id}", "key: id, tenant: shop}").replace("maxLength: 40}", "maxLength: 40}, shop: {type: %s, readOnly: true}" % kind)
+                contract = contract[:contract.index("  /public:")]
+                self.assertIn("tenant: shop", contract)
+                server = self.serve(contract, config="database: {url: 'sqlite:shop.db'}", directory=self.directory(), arguments=["--dev"])
+                harness.until(lambda: "X-API-Key: dev_" in server.output, "what was made is printed")
+                for name, value in (("Authorization", r"(Bearer \S+)"), ("X-API-Key", r"(\S+)")):
+                    shown = {name: re.search(f"{name}: {value}", server.output)[1]}
+                    made = server.post("/orders", {"id": name}, shown)
+                    self.assertEqual((made.status, made.json()), (201, {"id": name, "shop": tenant}))
+                    self.assertIn({"id": name, "shop": tenant}, server.get("/orders", headers=shown).json()["data"])
+                server.stop()
+
     def test_keys_come_from_a_url_and_are_fetched_anew(self):
         published = {"keys": (self.folder / "jwks.json").read_bytes(), "status": 200}
         issuer = self.issuer(lambda _: (published["status"], published["keys"]))

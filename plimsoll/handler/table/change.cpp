@@ -72,10 +72,10 @@ class Reader {
           break;
         case Filled::updated: cell = time_cell(column, rfc3339(by_.wall)); break;
         case Filled::owner:
-          if (creating && !cell) cell = own(column, by_.caller->subject);
+          if (creating && !cell) cell = own(column, by_.caller->subject, "subject");
           break;
         case Filled::tenant:
-          if (creating) cell = own(column, by_.caller->tenant);
+          if (creating) cell = own(column, by_.caller->tenant, "tenant");
           break;
         case Filled::no: break;
       }
@@ -164,9 +164,14 @@ class Reader {
     if (!said || !own || *said != *own)
       complain(column.name, "const", owner ? "must be yourself" : "must be your tenant");
   }
-  std::optional<Cell> own(const Column& column, std::string_view caller) {
+  /// The caller's `what` as the column holds it.
+  std::optional<Cell> own(const Column& column, std::string_view caller, std::string_view what) {
     auto cell = caller_cell(column, caller);
-    if (!cell) complain(column.name, "const", "you cannot own a row of this table");
+    if (!cell)
+      complain(column.name, "const",
+               caller.empty() ? "you have no " + std::string(what) + ": your token or key names none"
+                              : "your " + std::string(what) + " is no value of this column, which holds " +
+                                    std::string(column.kind == Kind::integer ? "integers" : "other texts"));
     return cell;
   }
 

@@ -166,6 +166,15 @@ TEST_F(Owners, ANewRowBelongsToItsMaker) {
   EXPECT_EQ(ask(&helper, "create", {}, R"({"text":"for bob","author":"bob"})").status, 201);
 }
 
+TEST_F(Owners, ACallerThatCannotOwnARowGetsTheReason) {
+  const auto refused = ask(&homeless, "create", {}, R"({"text":"mine"})");
+  EXPECT_EQ(refused.status, 422);
+  EXPECT_NE(refused.body.find(
+                R"("pointer":"/firm","keyword":"const","message":"you have no tenant: your token or key names none")"),
+            std::string::npos)
+      << refused.body;
+}
+
 TEST_F(Owners, AnothersRowDoesNotExist) {
   ASSERT_EQ(ask(&ada, "create", {}, R"({"text":"mine"})").status, 201);
   for (auto* who : {&bob, &elsewhere, &homeless}) {

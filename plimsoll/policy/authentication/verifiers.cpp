@@ -17,6 +17,7 @@ constexpr std::string_view kFailures = "failures";
 /// Sections for whichever scheme is of that kind, when the contract calls it otherwise.
 constexpr std::string_view kBearer = "bearer", kApiKey = "api-key";
 constexpr std::string_view kDeveloper = "developer";
+constexpr std::string_view kDeveloperTenant = "1";  ///< which columns of text and of integers can hold
 constexpr Nanoseconds kDevelopmentLife = 12 * 3600 * kSecond;
 
 /// The verifiers of a process.
@@ -63,10 +64,10 @@ std::string header_of(const contract::SecurityScheme& scheme, const std::string&
 
 /// Keeps it for those who ask, and tells whoever starts the server.
 void made_for_development(const contract::SecurityScheme& scheme, std::string credential, const Services& services) {
-  services.remarks->push_back(
-      "plimsoll: DEVELOPMENT ONLY: --dev made a key for \"" + scheme.name +
-      "\". A client that sends this may do everything, for 12 hours or until this process ends:\n  " +
-      header_of(scheme, credential));
+  services.remarks->push_back("plimsoll: DEVELOPMENT ONLY: --dev made a key for \"" + scheme.name +
+                              "\". A client that sends this may do everything, as \"" + std::string(kDeveloper) +
+                              "\" of tenant \"" + std::string(kDeveloperTenant) +
+                              "\", for 12 hours or until this process ends:\n  " + header_of(scheme, credential));
   const auto kept = services.of_plan->of<DevelopmentCredentials>();
   const std::scoped_lock lock(kept->mutex);
   kept->by_scheme[scheme.name] = std::move(credential);
@@ -84,7 +85,8 @@ Result<Verifier> development_tokens(const contract::SecurityScheme& scheme, Role
   const auto& key = known->second;
   std::string claims;
   json::Writer out(claims);
-  out.begin_object().key("sub").string(kDeveloper).key("scope").string("*").key("roles").begin_array();
+  out.begin_object().key("sub").string(kDeveloper).key("tenant").string(kDeveloperTenant);
+  out.key("scope").string("*").key("roles").begin_array();
   for (const auto& role : all_roles(services)) out.string(role);
   out.end_array().key("exp").integer((services.clock->wall() + kDevelopmentLife) / kSecond).end_object();
   auto token = issue_jwt(key, claims);
@@ -167,6 +169,7 @@ Result<Verifier> make_keys(const contract::SecurityScheme& scheme, const contrac
   if (services.development) {
     auto developer = std::make_shared<Identity>();
     developer->subject = kDeveloper;
+    developer->tenant = kDeveloperTenant;
     developer->scopes = {"*"};
     developer->roles = all_roles(services);
     developer->seal();
