@@ -239,11 +239,18 @@ class Tables(harness.ServerTest):
         self.assertEqual((up.returncode, up.stdout), (0, "applied 001_things\napplied 002_price\n"), up.stderr)
         again = self.plimsoll("migrate", "up", "contract.yaml", directory=folder)
         self.assertEqual((again.returncode, again.stdout), (0, "nothing to do: all are applied\n"))
+        written = first.read_text()
         first.write_text("CREATE TABLE things(id INTEGER PRIMARY KEY);\n")
         edited = self.plimsoll("migrate", "up", "contract.yaml", directory=folder)
         self.assertEqual(edited.returncode, 2)
         self.assertIn("001_things was edited after it had been applied", edited.stderr)
+        self.assertIn("help: Restore the file as it was applied", edited.stderr)
         self.assertIn("001_things was edited", self.refused(folder / "contract.yaml", folder / "plimsoll.yaml", directory=folder))
+        first.write_text(written)
+        second.unlink()
+        gone = self.plimsoll("migrate", "up", "contract.yaml", directory=folder)
+        self.assertEqual(gone.returncode, 2)
+        self.assertRegex(gone.stderr, r"migration 002_price was applied and its file is gone\n(.*\n)?  help: Put the file back into the folder")
 
     def test_a_migration_that_fails_names_its_line_and_leaves_nothing(self):
         files = {"migrations/0001_more.sql": "CREATE TABLE more(\n  id INTEGER PRIMARY KEY);\nINSERT INTO more VALUES(1);\n\n-- again\nINSERT INTO more\n  VALUES(1);\n"}

@@ -197,13 +197,21 @@ std::string such_as(std::span<const Field> fields) {
 
 Result<> read(const json::Value& from, std::span<const Field> fields, void* options,
               std::span<const std::string_view> ignored) {
-  if (!from.is(json::Type::object)) return wrong(from, "an object is expected here" + such_as(fields));
+  const auto all_names = [&] {
+    std::vector<std::string_view> names(ignored.begin(), ignored.end());
+    for (const auto& field : fields) names.push_back(field.name);
+    return names;
+  };
+  if (!from.is(json::Type::object)) {
+    const auto names = all_names();
+    return wrong(from, "an object is expected here" + such_as(fields),
+                 fields.empty() || names.size() > kMostNames ? std::string() : known_names(names));
+  }
   for (const auto& [key, value, at] : from.object()) {
     if (std::ranges::find(ignored, key) != ignored.end()) continue;
     const auto field = std::ranges::find(fields, key, &Field::name);
     if (field == fields.end()) {
-      std::vector<std::string_view> names(ignored.begin(), ignored.end());
-      for (const auto& f : fields) names.push_back(f.name);
+      const auto names = all_names();
       const auto near = nearest(key, names);
       json::Value place = value;
       if (at.line) place.set_position(at);

@@ -341,7 +341,9 @@ void check(const Value& root, const Value& value, Kind kind, const Trail& trail,
                    "the reference \"" + std::string(text) + "\" cannot be resolved");
       }
     } else if (ref && kind != Kind::schema) {
-      report.add(load_error::kWrongType, ref, trail.pointer() + "/$ref", "`$ref` must be text");
+      report.add(load_error::kWrongType, ref, trail.pointer() + "/$ref",
+                 ref->is(json::Type::null) ? "`$ref` is empty: in YAML, # begins a comment" : "`$ref` must be text",
+                 ref->is(json::Type::null) ? "Write the reference in quotation marks." : "");
     }
   }
   if (const auto* mapping = kind == Kind::schema ? value.at("discriminator", "mapping") : nullptr)

@@ -200,6 +200,7 @@ struct LoadOptions {
   std::span<const config::Key* const> keys{};  ///< of `x-plimsoll`, any scope: all others are refused with a suggestion
   std::span<const std::string_view>
       later_words{};  ///< words of the language this version does not implement: refused, saying so
+  std::span<const std::string_view> sections{};  ///< of the deployment: named where one stands in `x-plimsoll`
   /// Faults that leave the rest of the document usable are warnings: what is faulty is left out (a parameter, a body, a
   /// schema). Never for what is served from real data: what is left out is not checked, not even who may call.
   bool tolerant = false;

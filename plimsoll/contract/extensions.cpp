@@ -71,9 +71,12 @@ void check_extension(const json::Value& extension, const std::string& pointer, S
     known.insert(known.end(), options.later_words.begin(), options.later_words.end());
     const auto near = config::nearest(member.key, known);
     const bool later = contains(options.later_words, near);
+    const bool section = contains(options.sections, member.key);
     report.add(load_error::kUnknownExtension, member, std::move(here),
-               "x-plimsoll has no key " + key + (near.empty() ? "" : "; did you mean \"" + std::string(near) + "\"?") +
-                   (later ? " This version does not implement it yet." : ""));
+               "x-plimsoll has no key " + key + (section ? ": it is a section of the deployment" : "") +
+                   (near.empty() ? "" : "; did you mean \"" + std::string(near) + "\"?") +
+                   (later ? " This version does not implement it yet." : ""),
+               section ? "Write it in plimsoll.yaml, or in the file that --config names." : "");
   }
 }
 

@@ -35,13 +35,21 @@ Task<Result<std::vector<AppliedMigration>>> applied_in(Session& session, const D
 
 /// The first thing that forbids applying anything.
 Result<> sound(const std::vector<MigrationStatus>& all) {
+  const auto refuse = [](std::string what, std::string_view remedy) {
+    Error error{&kMigration, std::move(what)};
+    error.more().cause = error.detail + std::string(kRemedyFollows) + std::string(remedy);
+    return std::unexpected(std::move(error));
+  };
   for (auto& one : all) {
     if (one.state == State::changed)
-      return fail(kMigration, "migration " + one.name + " was edited after it had been applied");
+      return refuse("migration " + one.name + " was edited after it had been applied",
+                    "Restore the file as it was applied, and write what is to change into a new one.");
     if (one.state == State::missing)
-      return fail(kMigration, "migration " + one.name + " was applied and its file is gone");
+      return refuse("migration " + one.name + " was applied and its file is gone",
+                    "Put the file back into the folder, or name the folder that has it.");
     if (one.state == State::out_of_order)
-      return fail(kMigration, "migration " + one.name + " comes before one that is applied already; rename it");
+      return refuse("migration " + one.name + " comes before one that is applied already",
+                    "Rename it so that it comes after all that are applied.");
   }
   return {};
 }

@@ -308,9 +308,10 @@ struct Phrase {
   std::string_view problem, said;
   bool where_it_began = false;  ///< tell the place of what was being read, not of what ended it
 };
+constexpr std::string_view kMisplacedKey = "mapping values are not allowed in this context";
 constexpr Phrase kPhrases[] = {
     {"could not find expected ':'", "':' is expected after this key", true},
-    {"mapping values are not allowed in this context", "a key may not stand here; quote a text in which \": \" stands"},
+    {kMisplacedKey, "a key may not stand here"},
     {"did not find expected key", "a key of the map is expected: is the line indented as those before it?"},
     {"did not find expected '-' indicator", "'-' is expected: is the line indented as those before it?"},
     {"did not find expected ',' or '}'", "',' or '}' is expected"},
@@ -325,12 +326,30 @@ constexpr Phrase kPhrases[] = {
     {"control characters are not allowed", "a control character must be escaped in double quotes"},
 };
 
+/// Why a key may not stand at a place: it is the second of its line, or the line before it reads on into this one.
+std::string line_before(std::string_view text, const yaml_mark_t& mark) {
+  std::vector<std::string_view> lines;  // as far as the place
+  for (std::size_t begin = 0; lines.size() <= mark.line && begin <= text.size();) {
+    const auto end = std::min(text.find('\n', begin), text.size());
+    lines.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  const auto own = lines.empty() ? std::string_view{} : lines.back().substr(0, mark.column);
+  for (auto i = own.contains(": ") ? 0 : lines.size() - 1; i-- > 0;) {
+    const auto first = lines[i].find_first_not_of(" \t\r");
+    if (first == std::string_view::npos || lines[i][first] == '#') continue;
+    return ": line " + std::to_string(i + 1) + " before it is indented otherwise, or has no colon";
+  }
+  return "; quote a text in which \": \" stands";
+}
+
 Complaint complaint_of(const yaml_parser_t& parser, std::string_view text, Builder& builder) {
   const std::string_view problem = parser.problem ? parser.problem : "it cannot be read";
   const auto* const phrase = std::ranges::find(kPhrases, problem, &Phrase::problem);
   const bool known = phrase != std::end(kPhrases);
   std::string said(known ? phrase->said : problem);
   if (parser.error == YAML_READER_ERROR) return {position_of(text, parser.problem_offset), std::move(said)};
+  if (problem == kMisplacedKey) said += line_before(text, parser.problem_mark);
   const bool began = known && phrase->where_it_began && parser.context;
   const auto& mark = began ? parser.context_mark : parser.problem_mark;
   const auto at = builder.position(mark);

@@ -75,6 +75,18 @@ constexpr config::Field kNested[] = {
 };
 constexpr std::string_view kOwn[] = {"database", "telemetry", "tls"};
 
+}  // namespace
+
+std::vector<std::string_view> section_names() {
+  std::vector<std::string_view> names(std::begin(kOwn), std::end(kOwn));
+  for (const auto& field : kFields) names.push_back(field.name);
+  for (const auto& field : kNested) names.push_back(field.name);
+  for (const auto* section : deployment_sections()) names.push_back(section->key.name);
+  return names;
+}
+
+namespace {
+
 contract::Complaint complaint(const std::string& file, json::Position at, std::string code, std::string what,
                               std::string remedy) {
   return {.code = std::move(code), .file = file, .at = at, .what = std::move(what), .remedy = std::move(remedy)};
@@ -177,6 +189,24 @@ void refuse_later_words(const json::Value& root, const std::string& file, contra
                                            (later.section.empty() ? std::string{} : std::string(later.section) + ".") +
                                            std::string(later.key) + "` yet",
                                        std::string(later.remedy)));
+  }
+}
+
+/// Keys that belong to the contract; `known` gets them, so that nothing else is said of them.
+void refuse_contract_keys(const json::Value& root, const std::string& file, std::vector<std::string_view>& known,
+                          contract::Complaints& complaints) {
+  const auto sections = section_names();
+  const auto keys = contract_keys();
+  for (const auto& member : root.object()) {
+    if (std::ranges::find(sections, member.key) != sections.end() ||
+        std::ranges::find(keys, member.key, &config::Key::name) == keys.end())
+      continue;
+    known.push_back(member.key);
+    const auto near = config::nearest(member.key, sections);
+    complaints.push_back(complaint(file, member.at, "configuration",
+                                   "unknown key \"" + std::string(member.key) + "\": it belongs to the contract" +
+                                       (near.empty() ? "" : "; did you mean \"" + std::string(near) + "\"?"),
+                                   "Write it under `x-plimsoll` of the document, of a path or of an operation."));
   }
 }
 
@@ -385,6 +415,7 @@ std::expected<Deployment, contract::Complaints> read_deployment(const std::strin
   also_known({}, others);
   const auto sections = deployment_sections();
   for (const auto* section : sections) others.push_back(section->key.name);
+  refuse_contract_keys(root, made.file, others, complaints);
   if (auto done = config::read(root, all, &made, others); !done) {
     auto [at, what, source, remedy] = config::located(done.error().detail);
     if (remedy.empty()) remedy = "`plimsoll config --explain` lists every option.";

@@ -34,6 +34,9 @@ struct TelemetryOptions {
 };
 extern const std::span<const config::Field> kTelemetryFields;
 
+/// The names of all sections of `plimsoll.yaml`.
+std::vector<std::string_view> section_names();
+
 /// Where and with what a contract is run: `plimsoll.yaml`, read, secrets filled in, checked. Sections that belong to
 /// policies and handlers (server/words.hpp) are checked here and read by their owners.
 struct Deployment {

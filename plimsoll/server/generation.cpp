@@ -35,8 +35,13 @@ std::expected<std::shared_ptr<const contract::Contract>, contract::Complaints> l
     const std::string& file, const std::vector<std::string>& overlays, Augment more, bool tolerant) {
   const auto keys = contract_keys();
   const auto later = later_words();
-  contract::LoadOptions options{
-      .file = file, .overlays = overlays, .keys = keys, .later_words = later, .tolerant = tolerant};
+  const auto sections = section_names();
+  contract::LoadOptions options{.file = file,
+                                .overlays = overlays,
+                                .keys = keys,
+                                .later_words = later,
+                                .sections = sections,
+                                .tolerant = tolerant};
   for (const auto* each : handlings())
     if (each->augment) options.augment.emplace_back(each->augment);
   if (more) options.augment.push_back(std::move(more));

@@ -333,6 +333,14 @@ bool admits_null(const json::Value& root, const json::Value& schema, int depth =
   return true;
 }
 
+bool is_type(std::string_view name) {
+  constexpr std::string_view kTypes[] = {"string", "integer", "number", "boolean", "array", "object"};
+  return std::ranges::find(kTypes, name) != std::end(kTypes);
+}
+
+/// Whether it holds a whole JSON value, as far as its type can be known.
+bool is_whole(const Column& column) { return column.kind == Kind::json && !column.mistaken; }
+
 Kind kind_of(const Description& described) {
   const auto format = described.format;
   if (!described.types || described.types->size() != 1) {
@@ -386,6 +394,7 @@ Column Reader::column(std::string_view name, std::span<const json::Value* const>
   Column made;
   made.name = name;
   made.kind = kind_of(described);
+  made.mistaken = described.types && !std::ranges::all_of(*described.types, is_type);
   made.nullable = std::ranges::all_of(declarations, [&](auto* declared) { return admits_null(root_, *declared); });
   made.format = described.format;
   made.words = described.words;
@@ -439,7 +448,7 @@ void Reader::keys(Table& table, const TableOptions& options) {
                "the key \"" + names[i] + "\" has a format whose values are not compared as text",
                "Leave out `format: " + std::string(key.kind == Kind::instant ? "date-time" : "decimal") +
                    "`, or name another column.");
-    else if (key.kind != Kind::text && key.kind != Kind::integer)
+    else if (key.kind != Kind::text && key.kind != Kind::integer && !key.mistaken)
       complain(several ? place : key.schema, "key", "the key \"" + names[i] + "\" is neither text nor an integer",
                "Give it `type: string` or `type: integer`.");
     table.key_from_client |= !key.read_only;
@@ -474,7 +483,8 @@ void Reader::keys(Table& table, const TableOptions& options) {
                "Take `readOnly` from its schema, so that it is sent or stands in the path, or make it text.");
   }
   for (auto column : {table.owner, table.tenant})
-    if (column && table.columns[*column].kind != Kind::text && table.columns[*column].kind != Kind::integer)
+    if (column && !table.columns[*column].mistaken && table.columns[*column].kind != Kind::text &&
+        table.columns[*column].kind != Kind::integer)
       complain(&at_, {}, "\"" + table.columns[*column].name + "\" cannot hold a caller",
                "A column for an owner or tenant has `type: string` or `type: integer`.");
 }
@@ -492,7 +502,7 @@ void Reader::groups(const Table& table, const json::Value* from, std::string_vie
       if (!name.is(Type::string)) return complain(&name, key, "the name of a column is expected", form);
       const auto found = known(table, name.string(), &name, key);
       if (!found) return;
-      if (table.columns[*found].kind == Kind::json)
+      if (is_whole(table.columns[*found]))
         return complain(&name, key, "\"" + std::string(name.string()) + "\" holds a whole JSON value",
                         "Name columns of a simple type.");
       if (std::ranges::find(columns, *found) != columns.end())
@@ -528,7 +538,8 @@ void Reader::filters(Table& table, const json::Value* from) {
       auto op = config::read_word(word, kOperatorNames);
       if (!op)
         complain(&word, "filters", op.error().detail, "Operators are eq ne lt le gt ge in like is-null.");
-      else if (static_cast<Operator>(*op) == Operator::like && table.columns[*column].kind != Kind::text)
+      else if (static_cast<Operator>(*op) == Operator::like && table.columns[*column].kind != Kind::text &&
+               !table.columns[*column].mistaken)
         complain(&word, "filters", "`like` compares text, and \"" + std::string(member.key) + "\" is none",
                  "Compare it by eq ne lt le gt ge in.");
       else
@@ -538,7 +549,7 @@ void Reader::filters(Table& table, const json::Value* from) {
       for (auto& word : member.value.array()) add(word);
     else
       add(member.value);
-    if (table.columns[*column].kind == Kind::json)
+    if (is_whole(table.columns[*column]))
       complain(&member.value, "filters", "\"" + std::string(member.key) + "\" holds a whole JSON value",
                "Filter by columns of a simple type.");
     table.filters.push_back(std::move(made));
@@ -689,6 +700,11 @@ std::optional<Table> Reader::read(std::string_view name) {
     return std::nullopt;
   }
   const json::Value* schema = options.schema;
+  if (schema->is(Type::null)) {
+    complain(schema, "schema", "`schema` is empty: in YAML, # begins a comment",
+             "Write the reference in quotation marks: `schema: '#/components/schemas/Order'`.");
+    return std::nullopt;
+  }
   if (schema->is(Type::string)) {
     schema = schema->string().starts_with("#") ? json::resolve(root_, schema->string().substr(1)) : nullptr;
     if (!schema) {
@@ -717,7 +733,7 @@ std::optional<Table> Reader::read(std::string_view name) {
     const auto& column = options.sort[i];
     const auto* place = item(at_.find("sort"), i);
     if (auto found = known(table, column, place, "sort")) {
-      if (table.columns[*found].kind == Kind::json)
+      if (is_whole(table.columns[*found]))
         complain(place, "sort", "\"" + column + "\" holds a whole JSON value", "Sort by columns of a simple type.");
       table.sort.push_back(*found);
     }
@@ -726,7 +742,7 @@ std::optional<Table> Reader::read(std::string_view name) {
     const auto& column = options.search[i];
     const auto* place = item(at_.find("search"), i);
     if (auto found = known(table, column, place, "search")) {
-      if (table.columns[*found].kind != Kind::text)
+      if (table.columns[*found].kind != Kind::text && !table.columns[*found].mistaken)
         complain(place, "search", "\"" + column + "\" is no text", "`q` looks through text columns.");
       table.search.push_back(*found);
     }
@@ -785,6 +801,18 @@ void check_embeds(Model& model, std::vector<Wrong>& wrong) {
                      (named.size() == 1 ? " column" : " columns") + ", and the key of table \"" + keyed.name +
                      "\" has " + std::to_string(keyed.keys.size()) + " (" + keyed.names_of(keyed.keys) + ")",
                  "Name a column for each of these, in their order.", embed.many() ? "by" : "on");
+      // What is compared must be of one kind: `1` and `"1"` are two values, and so no reference would be checked.
+      for (std::size_t i = 0; wrong.size() == before && i < named.size(); ++i) {
+        const auto& from = embed.many() ? *other : table;
+        const auto& column = from.columns[*from.column(named[i])];
+        const auto& key = keyed.columns[keyed.keys[i]];
+        if (column.kind == key.kind || column.mistaken || key.mistaken) continue;
+        complain("embed \"" + embed.name + "\": column \"" + column.name + "\" of table \"" + from.name + "\" is " +
+                     std::string(name_of(column.kind)) + ", and the key \"" + key.name + "\" of table \"" + keyed.name +
+                     "\" is " + std::string(name_of(key.kind)),
+                 "Give both the same `type` and `format`: the column holds keys of the other table.",
+                 embed.many() ? "by" : "on");
+      }
       if (wrong.size() > before) continue;
       if (table.column(embed.name))
         complain("embed \"" + embed.name + "\" has the name of a column", "Give it another name.");

@@ -192,6 +192,7 @@ void add_parameters(contract::Draft& draft, Value& operation, const Value* of_pa
     operation.set(draft.arena, "parameters", Value::array({}));
     list = operation.find("parameters");
   }
+  if (!list->is(Type::array)) return;  // refused where the structure is checked
   for (auto& parameter : made->array())
     if (std::ranges::find(known, parameter.find("name")->string()) == known.end())
       list->push(draft.arena, shared.of(json::to_string(parameter)));

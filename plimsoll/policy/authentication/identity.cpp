@@ -23,6 +23,10 @@ Result<Roles> Roles::read(const json::Value* deployment) {
   for (const auto& [role, scopes, at] : roles->object()) {
     auto list = config::Form<std::vector<std::string>>::read(scopes);
     if (!list) return std::unexpected(std::move(list).error());
+    for (const auto& scope : *list)
+      if (scope.find_first_of(" \t,") != scope.npos)
+        return config::wrong(scopes, "\"" + scope + "\" is no scope: it has a blank or a comma",
+                             "Write several as a list: `" + std::string(role) + ": ['orders:read', 'orders:write']`.");
     made.scopes_.emplace(role, std::move(*list));
   }
   return made;

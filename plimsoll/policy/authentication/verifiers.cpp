@@ -223,9 +223,10 @@ Result<> check_authentication(std::span<const contract::Contract* const> contrac
   std::vector<std::string_view> names{kFailures};
   for (const auto* contract : contracts)
     for (const auto& scheme : contract->security_schemes) {
-      names.push_back(scheme.name);
-      if (takes_tokens(scheme)) names.push_back(kBearer);
-      if (scheme.type == "apiKey") names.push_back(kApiKey);
+      for (const auto name : {std::string_view(scheme.name), takes_tokens(scheme)      ? kBearer
+                                                             : scheme.type == "apiKey" ? kApiKey
+                                                                                       : std::string_view(scheme.name)})
+        if (std::ranges::find(names, name) == names.end()) names.push_back(name);
     }
   for (const auto& [name, value, at] : all->object()) {
     if (std::ranges::find(names, name) != names.end()) {
