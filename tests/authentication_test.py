@@ -221,6 +221,15 @@ class Authentication(AuthenticationFixture):
         self.assertEqual(server.post("/orders", {"id": "dev"}, {"Authorization": token}).status, 201)
         self.assertEqual(server.get("/orders", headers={"X-API-Key": key}).status, 200)
 
+    def test_an_error_is_said_in_the_challenge_of_the_credential_that_was_sent(self):
+        """RFC 6750, section 3; and a start whose tokens may be from any issuer says so."""
+        server = self.start("database: {url: 'sqlite:shop.db'}\nauthentication: {bearer: {jwks: jwks.json}}\n")
+        self.assertIn("lacks issuer, audience", server.output)
+        key = server.get("/orders", headers={"X-API-Key": "pk_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"})
+        self.assertEqual((key.status, "error=" in key.headers["www-authenticate"]), (401, False))
+        token = server.get("/orders", headers={"Authorization": "Bearer no.such.token"})
+        self.assertEqual((token.status, 'error="invalid_token"' in token.headers["www-authenticate"]), (401, True))
+
     def test_the_caller_of_dev_creates_and_lists_rows_of_a_tenant(self):
         """With its token and its key, in tables whose tenant is text or an integer."""
         for kind, tenant in (("string", "1"), ("integer", 1)):

@@ -5,6 +5,7 @@
 #include "plimsoll/server/instance.hpp"
 #include "plimsoll/server/keeper.hpp"
 
+#include <algorithm>
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
@@ -13,7 +14,9 @@ namespace {
 
 int refuse(const contract::Complaints& complaints, bool retryable) {
   complain(complaints);
-  std::fprintf(stderr, "plimsoll: %zu %s\n", complaints.size(), complaints.size() == 1 ? "error" : "errors");
+  const auto errors =
+      std::ranges::count(complaints, contract::Complaint::Severity::error, &contract::Complaint::severity);
+  std::fprintf(stderr, "plimsoll: %td %s\n", errors, errors == 1 ? "error" : "errors");
   return retryable ? server::kTemporaryFailure : 2;
 }
 

@@ -39,6 +39,7 @@ struct Attempt {
   std::string_view shown[kMostSchemes]{};   ///< the credential of each scheme; empty: none
   const Identity* vouched[kMostSchemes]{};  ///< whom each vouches for; null: nobody
   std::string_view fault{};                 ///< of the first bad one
+  bool faulty_token = false;                ///< that one is a token
   std::uint64_t faulty = 0;                 ///< a hash of that one
   bool any = false;
 };
@@ -200,7 +201,11 @@ class SchemeVerifiers {
     attempt.vouched[i] = identity.get();
   }
   void fault(std::size_t i, std::string_view what, Attempt& attempt) const {
-    if (attempt.fault.empty()) attempt.fault = what, attempt.faulty = hash64(attempt.shown[i]);
+    if (attempt.fault.empty()) {
+      attempt.fault = what;
+      attempt.faulty = hash64(attempt.shown[i]);
+      attempt.faulty_token = schemes_[i].verifier.tokens != nullptr;
+    }
     attempt.shown[i] = {};
   }
 
@@ -257,7 +262,7 @@ class SchemeVerifiers {
     }
     if (enforced) {
       auto text = challenge_;
-      if (token_challenge_)
+      if (token_challenge_ && attempt.faulty_token)  // RFC 6750, section 3
         text.insert(token_challenge_,
                     ", error=\"invalid_token\", error_description=\"" + std::string(attempt.fault) + "\"");
       context.promise("www-authenticate", context.kept(text));

@@ -116,10 +116,16 @@ Result<Verifier> make_tokens(const contract::SecurityScheme& scheme, const contr
       return config::wrong(config::member_or(*section, "refresh"), "`refresh` is at least 1s",
                            "How often the keys are read again: `refresh: 10m`.");
   }
-  if (services.log && (options.issuer.empty() || options.audience.empty()))
-    services.log->write(telemetry::Level::warning, "token-origin-unchecked", [&](telemetry::Line& line) {
-      line.add("scheme", scheme.name).add("missing", options.issuer.empty() ? "issuer" : "audience");
-    });
+  if (options.issuer.empty() || options.audience.empty()) {
+    const std::string_view missing = !options.audience.empty() ? "issuer"
+                                     : options.issuer.empty()  ? "issuer, audience"
+                                                               : "audience";
+    services.remarks->push_back("plimsoll: `authentication` of \"" + scheme.name + "\" lacks " + std::string(missing) +
+                                ": tokens that were issued by, or for, another service are accepted too");
+    if (services.log)
+      services.log->write(telemetry::Level::warning, "token-origin-unchecked",
+                          [&](telemetry::Line& line) { line.add("scheme", scheme.name).add("missing", missing); });
+  }
   for (const auto& name : options.algorithms)
     if (!algorithm_of(name))
       return config::wrong(config::member_or(*section, "algorithms"),
