@@ -86,6 +86,7 @@ std::expected<Documents, contract::Complaints> read_documents(const Settings& se
   if (!all.empty()) return std::unexpected(std::move(all));
   if (!settings.listen.empty()) deployment->listen = settings.listen;
   if (!settings.management.empty()) deployment->management = settings.management;
+  if (settings.mock_all) deployment->overlap = false;  // it would be given requests of the server at the same address
   return Documents{std::make_shared<const Deployment>(std::move(*deployment)), std::move(contracts)};
 }
 
