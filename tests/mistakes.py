@@ -850,7 +850,7 @@ MISTAKES = [
     ('an address twice', "deployment", "listen: ['127.0.0.1:0']", "listen: ['127.0.0.1:8080', '127.0.0.1:0', ▸'127.0.0.1:8080']",
      "configuration", '`listen` names 127.0.0.1:8080 twice', 'Remove one of them.'),
     ('a database without a file', "deployment", "{url: 'sqlite:library.db'}", "{url: ▸'sqlite:'}",
-     "configuration", '`sqlite:` names no file', 'Write `sqlite:PATH`, such as sqlite:shop.db.'),
+     "configuration", '`sqlite:`: it names no file', 'Write `sqlite:PATH`, with the path of a file.'),
     ('another database', "deployment", "{url: 'sqlite:library.db'}", "{url: ▸'mysql://localhost/library'}",
      "not-implemented", 'only `sqlite:` and `postgres:` are served by this version',
      'Use `sqlite:PATH` or `postgres://USER:PASSWORD@HOST:PORT/DATABASE`.'),

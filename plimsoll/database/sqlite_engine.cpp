@@ -46,9 +46,6 @@ Result<SqliteOptions> options_at(const Place& place) {
   SqliteOptions options;
   if (auto read = read_options(place, kSqliteFields, &options); !read) return std::unexpected(std::move(read).error());
   options.path = file_of(place.url);
-  if (options.path.empty())  // SQLite would take it for a database that goes with its connection
-    return config::wrong(place.options ? config::member_or(*place.options, "url") : json::Value{},
-                         "`sqlite:` names no file", "Write `sqlite:PATH`, such as sqlite:shop.db.");
   return options;
 }
 
