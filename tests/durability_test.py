@@ -215,6 +215,7 @@ class Durability(harness.ServerTest):
             done = refused = 0
             while done < each:
                 row = server.request("GET", "/entries/x", connection=line)
+                assert row.status == 200, row
                 answer = server.request("PATCH", "/entries/x", {"amount": row.json()["amount"] + 1},
                                         {"If-Match": row.headers["etag"], "Content-Type": "application/merge-patch+json"}, connection=line)
                 assert answer.status in (200, 412), answer
