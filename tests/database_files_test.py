@@ -1,0 +1,167 @@
+"""Faults of the files of a SQLite database, one by one: what a server tells while calls on one of them fail, what becomes of a log that another
+program cuts, and a file system that fills. As tests/faults_test.py has them for the whole disk."""
+import contextlib
+import errno
+import http.client
+import os
+import random
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+
+import faults_test
+import harness
+
+
+class EachFile(faults_test.FaultTest):
+    """Calls on one of the two files fail, the database or its log: what cannot be done is 503 and never 500, the server is not ready and says
+    why, nothing else is blamed, and it recovers by itself with all that was acknowledged."""
+    CONFIG = "database: {url: 'sqlite:notes.db', cache: 64KiB, checkpoint: 64KiB}\nlimits: {drain: 2s}\n"
+
+    def fails(self, which, fault, error, reason):
+        server, folder, faults = self.prepare(faults_test.Reads.CONTRACT, config=self.CONFIG)
+        server.start()
+        self.addCleanup(faults.none)
+        rows = [server.post("/notes", {"title": f"{n:03} " + "x" * 8000}).headers["location"] for n in range(40)]
+        faults.WHICH = which
+        setattr(faults, fault, error)
+        answers = []
+
+        def noticed():
+            answer = server.post("/notes", {"title": f"more {len(rows)} " + "x" * 8000})
+            if answer.status == 201:
+                rows.append(answer.headers["location"])
+            answers.extend((answer, *(server.get(row) for row in random.sample(rows, 5)), server.get("/notes", limit=100)))
+            status, said = self.readiness(server)
+            return status == 503 and re.search(reason, said.get("database", ""))
+
+        harness.until(noticed, lambda: f"{reason!r} in {self.readiness(server)}, after {[answer.status for answer in answers[-20:]]}: {server.describe()}")
+        noticed()
+        for answer in answers:
+            self.assertIn(answer.status, (200, 201, 503), answer)
+            self.assertIn(answer.code, (None, "database-unavailable"), answer)
+        self.assertRegex(self.event(server, "database-not-writable")["reason"], reason)
+        faults.none()
+        harness.until(lambda: self.readiness(server)[0] == 200, lambda: f"ready again: {self.readiness(server)} {server.describe()}")
+        self.event(server, "database-writable")
+        self.assertNotIn("database-log-held", {line.get("event") for line in server.logged()}, "no other process has the file open")
+        self.assertEqual({server.get(row).status for row in rows}, {200})
+        self.assertLess((folder / "notes.db-wal").stat().st_size, 4 << 20, "the log is written back again")
+        self.assertEqual(server.stop(), 0)
+        server.restart()
+        self.assertEqual({server.get(row).status for row in rows}, {200}, "nothing acknowledged is lost")
+
+    def test_the_database_cannot_be_read(self):
+        self.fails(1, "READ_ERROR", errno.EIO, "I/O error")
+
+    def test_its_log_cannot_be_read(self):
+        self.fails(2, "READ_ERROR", errno.EIO, "I/O error")
+
+    def test_the_database_cannot_be_written(self):
+        self.fails(1, "WRITE_ERROR", errno.EIO, "written back.*I/O error")
+
+    def test_there_is_no_room_for_the_database(self):
+        self.fails(1, "WRITE_ERROR", errno.ENOSPC, "written back.*full")
+
+    def test_the_database_cannot_be_synced(self):
+        self.fails(1, "SYNC_ERROR", errno.EIO, "written back.*I/O error")
+
+    def test_its_log_cannot_be_written(self):
+        self.fails(2, "WRITE_ERROR", errno.EIO, "I/O error")
+
+    def test_there_is_no_room_for_its_log(self):
+        self.fails(2, "WRITE_ERROR", errno.ENOSPC, "full")
+
+    def test_its_log_cannot_be_synced(self):
+        self.fails(2, "SYNC_ERROR", errno.EIO, "I/O error")
+
+
+class LogOfOthers(faults_test.FaultTest):
+    """Another program cuts the log of a server that runs: nothing of it gets into the database any more."""
+
+    def with_rows_in_the_log(self):
+        """A server with rows that are in the file, and rows that are in the log alone; gives the titles of the first."""
+        server, folder, faults = self.prepare()
+        server.start()
+        in_file = {f"in the file {n}" for n in range(5)}
+        for title in in_file:
+            self.assertEqual(server.post("/notes", {"title": title}).status, 201)
+        with contextlib.closing(sqlite3.connect(folder / "notes.db", timeout=10)) as database:
+            self.assertEqual(database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0], 0)
+        for n in range(20):
+            self.assertEqual(server.post("/notes", {"title": f"in the log {n}"}).status, 201)
+        return server, folder, in_file
+
+    def test_it_is_put_aside_and_what_the_file_holds_is_served(self):
+        for size in (0, 20000):
+            with self.subTest(size):
+                server, folder, in_file = self.with_rows_in_the_log()
+                os.truncate(folder / "notes.db-wal", size)
+                self.event(server, "database-replaced")
+                harness.until(lambda: self.readiness(server)[0] == 200, lambda: f"ready again: {server.describe()}")
+                self.assertEqual(self.titles(server), in_file)
+                self.assertEqual(server.post("/notes", {"title": "after"}).status, 201)
+                self.assertEqual(server.stop(), 0)
+                self.assertEqual(self.plimsoll("database", "verify", "--database", "sqlite:notes.db", directory=folder).returncode, 0)
+                server.restart()
+                self.assertEqual(self.titles(server), in_file | {"after"})
+
+    def test_the_end_of_the_process_writes_nothing_of_it(self):
+        server, folder, in_file = self.with_rows_in_the_log()
+        server.signal(signal.SIGSTOP)
+        os.truncate(folder / "notes.db-wal", 0)
+        server.signal(signal.SIGTERM)
+        server.signal(signal.SIGCONT)
+        self.assertEqual(server.wait(), 0)
+        with contextlib.closing(sqlite3.connect(f"file:{folder}/notes.db?mode=ro&immutable=1", uri=True)) as database:
+            self.assertEqual({title for (title,) in database.execute("SELECT title FROM notes")}, in_file)
+
+
+class SmallBlocks(faults_test.FaultTest):
+    """A file system whose blocks are smaller than a page of memory, and that fills: 75 with the reason, and no signal."""
+
+    def test_a_start_ends_with_75_however_much_room_is_left(self):
+        folder = self.directory()
+        image, place = folder / "image", folder / "place"
+        place.mkdir()
+        with open(image, "wb") as file:
+            file.truncate(4 << 20)
+        made = subprocess.run(["mkfs.ext4", "-q", "-F", "-b", "1024", image], capture_output=True).returncode == 0 if shutil.which("mkfs.ext4") else False
+        if not made or subprocess.run(["mount", "-o", "loop", image, place], capture_output=True).returncode != 0:
+            self.skipTest("no file system can be mounted here")
+        self.addCleanup(subprocess.run, ["umount", "-l", place])
+        (folder / "api.yaml").write_text(faults_test.CONTRACT)
+        (folder / "plimsoll.yaml").write_text(f"database: {{url: 'sqlite:{place}/notes.db'}}\nlimits: {{start-patience: 0s}}\n")
+        server = self.server(folder / "api.yaml", folder / "plimsoll.yaml", directory=folder)
+        server.start()
+        self.assertEqual(server.post("/notes", {"title": "kept"}).status, 201)
+        self.assertEqual(server.stop(), 0)
+        seen = set()
+        for left in range(0, 60, 4):  # KiB
+            with open(place / "filler", "wb", buffering=0) as filler, contextlib.suppress(OSError):
+                while True:
+                    filler.write(b"x" * 1024)
+            os.truncate(place / "filler", max(0, (place / "filler").stat().st_size - left * 1024))
+            for arguments in (("database", "verify"), ("jobs", "list")):
+                self.assertIn(self.plimsoll(*arguments, "--database", f"sqlite:{place}/notes.db", directory=folder).returncode, (0, 75), (left, arguments))
+            harness.Process.start(server)
+            try:
+                harness.until(lambda: not server.alive or self.answers(server), lambda: server.describe())
+                seen.add(server.stop() if server.alive else server.wait())
+            finally:
+                server.kill()
+            (place / "filler").unlink()
+        self.assertLessEqual(seen, {0, 75})
+        self.assertIn(75, seen)
+        server.restart()
+        self.assertEqual(self.titles(server), {"kept"})
+
+    def answers(self, server):
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            return harness.fetch(server.address, target="/livez", patience=5).status == 200
+
+
+if __name__ == "__main__":
+    harness.main()
