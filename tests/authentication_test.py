@@ -280,6 +280,8 @@ class Authentication(AuthenticationFixture):
         old = {"Authorization": self.token("--role", "admin")}
         self.assertEqual(server.get("/orders", headers=old).status, 200)
         (self.folder / "private.jwk").unlink()
+        for name in ("private.jwk", "jwks.json"):
+            (self.folder / name).unlink()
         self.command("token", "key", "--private", "private.jwk", "--public", "jwks.json")
         published["keys"] = (self.folder / "jwks.json").read_bytes()
         harness.until(lambda: len(fetches) == 2, "the keys are fetched again", patience=2 * harness.PATIENCE)

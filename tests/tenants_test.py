@@ -182,7 +182,7 @@ class Tenants(harness.ServerTest):
         self.assertEqual(server.get("/notes/a?embed=folder,parts", ADA).status, 200)
         parameters = server.get("/openapi.json").json()["paths"]["/notes"]["get"]["parameters"]
         described = next(parameter["description"] for parameter in parameters if parameter["name"] == "embed")
-        self.assertIn("`payments` needs `payments:read`.", described)
+        self.assertIn("`payments` needs the scope `payments:read`.", described)
         self.assertNotIn("`folder` needs", described)
 
     def test_an_embedded_list_that_is_cut_says_so(self):

@@ -277,7 +277,9 @@ int run(Options options) {
   }
   if (options.action == "rls") return write_rls(options, engine, folder, *files);
   std::error_code unknown;
-  if (options.action == "status" && engine.file && !fs::exists(database::file_of(place.url), unknown)) {
+  const auto there = fs::absolute(database::file_of(place.url)).parent_path();
+  if (options.action == "status" && engine.file && !fs::exists(database::file_of(place.url), unknown) &&
+      fs::exists(there, unknown)) {
     for (const auto& file : *files) std::printf("%-12s %s\n", "pending", file.name.c_str());
     return 0;  // and none is made by looking
   }
