@@ -279,7 +279,6 @@ class Authentication(AuthenticationFixture):
         server = self.start(CONFIG.replace("jwks: jwks.json", f"jwks: 'http://127.0.0.1:{self.issuer(answer)}/jwks', refresh: 1h"))
         old = {"Authorization": self.token("--role", "admin")}
         self.assertEqual(server.get("/orders", headers=old).status, 200)
-        (self.folder / "private.jwk").unlink()
         for name in ("private.jwk", "jwks.json"):
             (self.folder / name).unlink()
         self.command("token", "key", "--private", "private.jwk", "--public", "jwks.json")
