@@ -108,7 +108,8 @@ class Abandonable final : public Waiting, public Deferred {
   Value await_resume() {
     if (scope_) scope_->go_on();
     if (stopped_ != Stop::none) return std::unexpected(error_of(stopped_));
-    // Taken out of the work, which may end last on its own thread: what was thrown then ends here, with whoever reads it.
+    // Taken out of the work, which may end last on its own thread: what was thrown then ends here, with whoever reads
+    // it.
     if (auto thrown = std::move(work_->thrown)) std::rethrow_exception(std::move(thrown));
     return std::move(*work_->value);
   }

@@ -6,6 +6,7 @@
 #include "plimsoll/schema/uri.hpp"
 
 #include <charconv>
+#include <cstring>
 #include <filesystem>
 #include <map>
 #include <set>
