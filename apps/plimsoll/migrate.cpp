@@ -277,10 +277,10 @@ int run(Options options) {
   }
   if (options.action == "rls") return write_rls(options, engine, folder, *files);
   std::error_code unknown;
-  const auto there = fs::absolute(database::file_of(place.url)).parent_path();
-  if (options.action == "status" && engine.file && !fs::exists(database::file_of(place.url), unknown) &&
-      fs::exists(there, unknown)) {
-    for (const auto& file : *files) std::printf("%-12s %s\n", "pending", file.name.c_str());
+  const auto file = fs::absolute(database::file_of(place.url));
+  if (options.action == "status" && engine.file && !fs::exists(file, unknown) &&
+      fs::exists(file.parent_path(), unknown)) {
+    for (const auto& each : *files) std::printf("%-12s %s\n", "pending", each.name.c_str());
     return 0;  // and none is made by looking
   }
   auto opened = open_database(engine, place);

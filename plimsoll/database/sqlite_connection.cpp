@@ -686,7 +686,9 @@ bool SqliteConnection::gone() {
 
 SqliteConnection::Identity SqliteConnection::Identity::of(const std::string& path) {
   struct stat is{};
-  if (::stat(path.c_str(), &is) != 0) return {};
+  return ::stat(path.c_str(), &is) == 0 ? of(is) : Identity{};
+}
+SqliteConnection::Identity SqliteConnection::Identity::of(const struct stat& is) {
   return {.device = is.st_dev, .inode = is.st_ino};
 }
 
@@ -763,13 +765,14 @@ bool SqliteConnection::is_empty() const {
 
 std::string_view SqliteConnection::lost() {
   // Another program that opens an empty file under our name deletes the log, while SQLite here goes on writing to it.
-  if (!log_path_.empty() && Identity::of(log_path_) != log_) return kMoved;
+  struct stat log{};
+  if (!log_path_.empty() && (::stat(log_path_.c_str(), &log) != 0 || Identity::of(log) != log_)) return kMoved;
   if (path_.empty()) return has_moved() ? kMoved : std::string_view{};
   const auto state = checkpoints();
   struct stat is{};
-  if (::stat(path_.c_str(), &is) != 0 || Identity{.device = is.st_dev, .inode = is.st_ino} != file_) return kMoved;
-  if (overwritten_ || written_of(is) != known_ || log_is_cut())
-    return overwritten() ? kOverwritten : std::string_view{};
+  if (::stat(path_.c_str(), &is) != 0 || Identity::of(is) != file_) return kMoved;
+  const bool cut = log.st_size < log_size() && log_is_cut();  // asked again where what was seen may be older
+  if (overwritten_ || written_of(is) != known_ || cut) return overwritten() ? kOverwritten : std::string_view{};
   if (state) checkpoints_ = *state;  // of a log that was begun anew, say
   return {};
 }
@@ -822,20 +825,22 @@ void SqliteConnection::remember() {
   beginning_ = beginning();
 }
 
+std::int64_t SqliteConnection::log_size() {
+  constexpr std::uint64_t kHeader = 32, kFrameHeader = 24;
+  auto* const index = wal_index();
+  if (!index) return 0;
+  const auto page = std::atomic_ref(index[1]).load(std::memory_order_acquire) >> 48;
+  const auto frames = std::atomic_ref(index[2]).load(std::memory_order_acquire) & UINT32_MAX;
+  const auto bytes = frames == 0 ? 0 : kHeader + frames * (kFrameHeader + (page & 0xfe00) + ((page & 1) << 16));
+  return static_cast<std::int64_t>(bytes);
+}
+
 bool SqliteConnection::log_is_cut() {
   if (log_path_.empty()) return false;
-  auto* const index = wal_index();
-  if (!index) return false;
-  const auto written = [&] {  // bytes
-    constexpr std::uint64_t kHeader = 32, kFrameHeader = 24;
-    const auto page = std::atomic_ref(index[1]).load(std::memory_order_acquire) >> 48;
-    const auto frames = std::atomic_ref(index[2]).load(std::memory_order_acquire) & UINT32_MAX;
-    return frames == 0 ? 0 : kHeader + frames * (kFrameHeader + (page & 0xfe00) + ((page & 1) << 16));
-  };
-  const auto before = written();
+  const auto before = log_size();
   struct stat is{};
   // A log that SQLite cuts is said to be empty before.
-  return ::stat(log_path_.c_str(), &is) == 0 && static_cast<std::uint64_t>(is.st_size) < before && written() == before;
+  return ::stat(log_path_.c_str(), &is) == 0 && is.st_size < before && log_size() == before;
 }
 
 bool SqliteConnection::overwritten() {

@@ -86,6 +86,7 @@ class SqliteConnection {
   struct Identity {
     std::uint64_t device = 0, inode = 0;  ///< 0: there is none
     static Identity of(const std::string& path);
+    static Identity of(const struct stat& is);
     friend bool operator==(const Identity&, const Identity&) = default;
   };
 
@@ -187,6 +188,8 @@ class SqliteConnection {
   bool has_moved() const;
   /// There is nothing in it: it was cut.
   bool is_empty() const;
+  /// Bytes of the log that the index says to be in use; 0: none.
+  std::int64_t log_size();
   /// Notes what the file is like: all that was written to it so far was written by SQLite.
   void remember();
   /// Once it was, it remains so; a log that was cut counts as well: nothing of it may get into the file.
