@@ -277,7 +277,7 @@ int run(Options options) {
   }
   if (options.action == "rls") return write_rls(options, engine, folder, *files);
   std::error_code unknown;
-  const auto file = fs::absolute(database::file_of(place.url));
+  const auto file = fs::absolute(database::file_of(place.url), unknown);  // empty where the engine keeps no file
   if (options.action == "status" && engine.file && !fs::exists(file, unknown) &&
       fs::exists(file.parent_path(), unknown)) {
     for (const auto& each : *files) std::printf("%-12s %s\n", "pending", each.name.c_str());
