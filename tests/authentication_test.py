@@ -80,7 +80,7 @@ class AuthenticationFixture(harness.ServerTest):
             def log_message(self, *_):
                 pass
 
-        made = http.server.ThreadingHTTPServer(("127.0.0.1", port), Issuer)
+        made = harness.HttpListener(("127.0.0.1", port), Issuer)
         threading.Thread(target=made.serve_forever, daemon=True).start()
         self.addCleanup(made.server_close)
         self.addCleanup(made.shutdown)

@@ -194,7 +194,7 @@ paths:
             def log_message(self, *_):
                 pass
 
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        server = harness.HttpListener(("127.0.0.1", 0), Answer)
         self.addCleanup(server.server_close)
         self.addCleanup(server.shutdown)
         threading.Thread(target=server.serve_forever, daemon=True).start()

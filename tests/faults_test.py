@@ -1323,7 +1323,7 @@ class Behind:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Line)
+        self.server = harness.HttpListener(("127.0.0.1", port), Line)
         self.port = self.server.server_port
         threading.Thread(target=self.server.serve_forever, daemon=True, kwargs={"poll_interval": 0.02}).start()
 
@@ -1442,6 +1442,7 @@ paths:
             for caller in callers:
                 caller.join()
             self.assertEqual(told, [(504, "deadline-exceeded")] * 8)
+            harness.until(lambda: self.behind.asked >= asked + 8, lambda: f"every call got there: {self.behind.asked - asked}")
             self.assertEqual(self.behind.asked, asked + 8, "what may have happened is not asked again")
             self.assertEqual(harness.fetch(self.front.management, target="/livez").status, 200)
             self.behind.now("fails")

@@ -20,6 +20,7 @@ import atexit
 import ctypes
 import fcntl
 import http.client
+import http.server
 import json
 import os
 import pathlib
@@ -90,6 +91,16 @@ def until(ready, what, patience=None):
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {patience or PATIENCE:g} s: {what() if callable(what) else what}")
         time.sleep(0.01)
+
+
+class HttpListener(http.server.ThreadingHTTPServer):
+    """A service of a test's own. Many may call at once, and whoever called may go away or be killed."""
+
+    daemon_threads = True
+    request_queue_size = 1024  # the default of 5 drops connections, which then wait for a second
+
+    def handle_error(self, *_):
+        pass
 
 
 class Ports:

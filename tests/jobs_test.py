@@ -71,13 +71,7 @@ class Service:
 
         self.seen = []
         self.answer = lambda path, body: (200, {"Content-Type": "text/csv"}, b"a,b\n1,2\n")
-        class Listener(http.server.ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, *_):
-                pass  # whoever called was killed: that is what these tests are for
-
-        self.server = Listener(("127.0.0.1", 0), Handler)
+        self.server = harness.HttpListener(("127.0.0.1", 0), Handler)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 

@@ -71,7 +71,7 @@ class Legacy(http.server.BaseHTTPRequestHandler):
 
 class Learn(harness.ServerTest):
     def begin(self, upstream="{name: legacy, learn: true}", servers=""):
-        self.legacy = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Legacy)
+        self.legacy = harness.HttpListener(("127.0.0.1", 0), Legacy)
         self.legacy.seen = []
         threading.Thread(target=self.legacy.serve_forever, daemon=True).start()
         self.addCleanup(self.legacy.server_close)

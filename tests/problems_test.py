@@ -196,13 +196,7 @@ class Elsewhere:
             def log_message(self, *_):
                 pass
 
-        class Listener(http.server.ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, *_):
-                pass  # whoever called went away: it had read enough
-
-        self.server = Listener(("127.0.0.1", 0), Handler)
+        self.server = harness.HttpListener(("127.0.0.1", 0), Handler)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
