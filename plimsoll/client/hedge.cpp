@@ -144,6 +144,7 @@ class Hedge final : public Policy {
       other->headers.set(kAttempt, std::to_string(number + 1));
       other_state = &call_state(*other, context);
       other_state->begun = true;
+      other_state->service = state.service;
       other_state->timeouts = state.timeouts, other_state->until = state.until;
       other_state->tried = state.tried;
       other_state->tried.set(state.target);

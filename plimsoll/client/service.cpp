@@ -106,7 +106,10 @@ class NamedErrors final : public Gate {
   NamedErrors(const std::string& service, std::span<const Peer> peers) : service_(service), peers_(peers) {}
   Result<> begin(Request&, Context&, CallState&) override { return {}; }
   void end(const CallOutcome& outcome, CallState& state) override {
-    if (outcome.answer) return;
+    if (outcome.answer) {
+      state.awaits = CallState::Awaits::nothing;
+      return;
+    }
     auto& error = outcome.answer.error();
     const auto named = "service `" + service_ + "`";
     if (error.more_ && !error.more_->cause.empty()) {

@@ -2,6 +2,7 @@
 
 #include "plimsoll/base/letters.hpp"
 #include "plimsoll/client/plain_http.hpp"
+#include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/target.hpp"
 #include "plimsoll/net/resolver.hpp"
 
@@ -11,10 +12,6 @@
 
 namespace plimsoll::client {
 namespace {
-
-bool has_control(std::string_view text) {
-  return std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 127; });
-}
 
 /// What is behind `http://` or `https://`; null where neither is there.
 std::optional<std::string_view> behind_scheme(std::string_view text, bool& tls) {
@@ -42,7 +39,7 @@ Result<Url> parse_url(std::string_view text) {
   const auto slash = std::min(rest->find('/'), rest->find('?'));
   url.authority = rest->substr(0, slash);
   if (url.authority.contains('@')) return fail(kBadUrl, "credentials in a URL are not sent");
-  if (has_control(text) || text.contains(' ')) return fail(kBadUrl, quoted + " holds a blank or a control");
+  if (std::ranges::any_of(text, ends_a_word)) return fail(kBadUrl, quoted + " holds a blank or a control");
   if (text.contains('#')) return fail(kBadUrl, quoted + " has a fragment (#), which is sent to no server");
   url.target = slash == rest->npos ? "/" : std::string(rest->substr(slash));
   if (url.target.starts_with('?')) url.target.insert(0, "/");

@@ -22,7 +22,6 @@ constexpr std::uint64_t kHeld = 64 * 1024;
 /// Whether the first line of the request and its host can be sent, by any protocol; the fields are looked at when they
 /// are written.
 Result<> check_line(const Request& request, std::string_view host) {
-  const auto ends_a_word = [](char c) { return static_cast<unsigned char>(c) <= ' ' || c == 127; };
   if (!is_token(request.method)) return fail(kInternal, "no method: " + std::string(request.method));
   if (std::ranges::any_of(request.target, ends_a_word) || request.target.contains('#'))
     return fail(kInternal, "a target that cannot be sent");

@@ -132,7 +132,8 @@ Task<Result<>> BodyShare::write(Loop& loop, std::string_view text, std::uint64_t
     spool_->at = at;
     left_ = true;
     auto done = co_await within(loop, kLongest, put(loop, memory_.threads_, spool_));
-    if (!done && scope && scope->stopped() != Stop::none) co_return std::unexpected(std::move(done).error());
+    if (!done && (done.error().problem != &kDeadlineExceeded || (scope && scope->stopped() != Stop::none)))
+      co_return std::unexpected(std::move(done).error());
     if (!done) co_return std::unexpected(hanging(kLongest));
     left_ = false;
     if (*done != 0)

@@ -96,6 +96,9 @@ inline std::size_t find_not_token(const char* data, std::size_t at, std::size_t 
   return at;
 }
 
+/// What no part of a request line holds: blanks, controls, DEL.
+constexpr bool ends_a_word(char c) { return static_cast<unsigned char>(c) <= ' ' || c == 127; }
+
 /// Without blanks and tabs at both ends (OWS).
 constexpr std::string_view trimmed(std::string_view text) {
   const auto blank = [](char c) { return c == ' ' || c == '\t'; };

@@ -16,13 +16,6 @@ namespace {
 using json::Type;
 using json::Value;
 
-/// Of `x-plimsoll` of the document, and in force for no operation.
-bool is_of_document(std::string_view key) {
-  const auto keys = contract_keys();
-  const auto found = std::ranges::find(keys, key, [](const config::Key* each) { return each->name; });
-  return found != keys.end() && (*found)->scopes == config::Scopes::document;
-}
-
 /// What the operations of a contract say, as digests: each text is written once, however many operations refer to it.
 class Meanings {
  public:
@@ -51,6 +44,12 @@ class Meanings {
     Digest digest;
     std::vector<const Value*> targets;  ///< of its references
   };
+
+  /// Of `x-plimsoll` of the document, and in force for no operation.
+  bool is_of_document(std::string_view key) const {
+    const auto found = std::ranges::find(keys_, key, [](const config::Key* each) { return each->name; });
+    return found != keys_.end() && (*found)->scopes == config::Scopes::document;
+  }
 
   /// The text of a value, and those that it refers to, in the order in which they are met.
   void add(const Value& value) {
@@ -96,6 +95,7 @@ class Meanings {
 
   const contract::Contract& contract_;
   const Value* tables_;
+  const std::vector<const config::Key*> keys_ = contract_keys();
   Sha256 digest_;
   std::unordered_set<const Value*> seen_;  ///< by the operation that is asked about
   std::unordered_map<const Value*, Text> texts_;

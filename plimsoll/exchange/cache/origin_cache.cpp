@@ -375,7 +375,10 @@ class OriginCache final : public Policy {
               Landed{.failed = failed, .error = fill.head == Fill::Head::failed ? fill.error : std::nullopt});
       } catch (...) {}
       fill.wake();
-      if (flight) shared.origin_flights.land(key, *flight, std::move(landed));
+      if (!flight) return;
+      shared.origin_flights.land(key, *flight, std::move(landed));
+      // A response may keep the fill longer than the flight lasts.
+      fill.exchange.entry.awaited = [fill = &fill] { return fill->weak_from_this().use_count() > 1; };
     }
   };
 

@@ -553,16 +553,17 @@ Result<> check_body(const Plan& plan, const Build& build) {
   const auto refuse = [&](const json::Value& at, std::string_view what, std::string_view remedy) {
     return config::wrong(at, "operation " + operation.id + ": " + std::string(what), remedy);
   };
-  const auto remedy = "Declare it: `" + written_body(plan) + "`.";
+  const auto remedy = [&] { return "Declare it: `" + written_body(plan) + "`."; };
   if (!operation.body)
-    return refuse(*operation.raw, "what it stores comes in the body, and it declares no `requestBody`", remedy);
+    return refuse(*operation.raw, "what it stores comes in the body, and it declares no `requestBody`", remedy());
   const auto has_value = [](const contract::MediaType& media) {
     const auto kind = contract::body_kind(http::essence(media.name));
     return media.name.contains('*') || (kind != contract::BodyKind::text && kind != contract::BodyKind::binary);
   };
   if (std::ranges::none_of(operation.body->content, has_value))
     return refuse(config::member_or(*operation.raw, "requestBody"),
-                  "what it stores comes in the body, and no media type of its `requestBody` is JSON or a form", remedy);
+                  "what it stores comes in the body, and no media type of its `requestBody` is JSON or a form",
+                  remedy());
   const auto* validate = operation.extension("validate");
   const auto mode = Part::mode_of(validate);
   const auto* way = validate ? validate->find("body") : nullptr;

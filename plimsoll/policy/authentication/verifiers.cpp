@@ -227,12 +227,14 @@ Result<> check_authentication(std::span<const contract::Contract* const> contrac
   if (auto failures = failures_allowed(deployment); !failures)
     return wrong_in("authentication", std::move(failures).error());
   std::vector<std::string_view> names{kFailures};
+  const auto add = [&](std::string_view name) {
+    if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+  };
   for (const auto* contract : contracts)
     for (const auto& scheme : contract->security_schemes) {
-      for (const auto name : {std::string_view(scheme.name), takes_tokens(scheme)      ? kBearer
-                                                             : scheme.type == "apiKey" ? kApiKey
-                                                                                       : std::string_view(scheme.name)})
-        if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+      add(scheme.name);
+      if (takes_tokens(scheme)) add(kBearer);
+      if (scheme.type == "apiKey") add(kApiKey);
     }
   for (const auto& [name, value, at] : all->object()) {
     if (std::ranges::find(names, name) != names.end()) {

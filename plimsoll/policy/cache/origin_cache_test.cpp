@@ -2,6 +2,7 @@
 #include "plimsoll/contract/contract.hpp"
 #include "plimsoll/database/test_folder.hpp"
 #include "plimsoll/database/wait.hpp"
+#include "plimsoll/exchange/cache/fills.hpp"
 #include "plimsoll/exchange/context.hpp"
 #include "plimsoll/exchange/part.hpp"
 #include "plimsoll/json/parse.hpp"
@@ -287,6 +288,25 @@ TEST_F(OriginCacheTest, AClientThatLeavesDoesNotCancelTheFill) {
   EXPECT_EQ(stayed.body, "run 1");
   EXPECT_EQ(say().body, "run 1");
   EXPECT_EQ(behind_.runs, 1);
+}
+
+// Such a response holds its fill, which is asked whether it is waited for, when its flight has landed.
+TEST_F(OriginCacheTest, AWholeResponseThatIsStillHeldWhenTheProcessEndsKeepsItsFill) {
+  Fills::keep_account(services_);
+  ASSERT_TRUE(services_.backgrounds->start());
+  const auto held = database::wait_for([&](Loop& loop) -> Task<Result<int>> {
+    Arena arena;
+    Context context{arena, loop, services_};
+    context.operation = operation_;
+    context.now = clock_.steady(), context.wall = clock_.wall();
+    Request request{.method = "GET", .target = "/things", .headers = Headers{arena}, .path = "/things"};
+    context.path = request.path;
+    const auto answer = co_await Next{links_.data()}(request, context);
+    services_.backgrounds->drain(kSecond);
+    co_await pause(loop, 100 * kMillisecond);
+    co_return answer ? answer->status : 0;
+  });
+  EXPECT_EQ(held.value(), 200);
 }
 
 TEST_F(OriginCacheTest, TheReaderGetsWhatHasComeBeforeTheRest) {
