@@ -5,6 +5,7 @@
 #   make test           build with tests, run all of them
 #   make sanitize       the tests under Address-, UndefinedBehaviour- and ThreadSanitizer
 #   make bench          measure, nginx beside us
+#   make profile        count what the optimised program runs often: cmake/plimsoll.profdata
 #   make fuzz           each fuzz target for FUZZ_SECONDS (default 60)
 #   make fuzz-coverage  how many lines of its module each fuzz target reaches
 #   make torture        the long versions of tests, and whether each fuzz target finds a planted bug
@@ -34,7 +35,7 @@ export PLIMSOLL_PATIENCE ?= 120
 AGAIN = $(if $(CI),--repeat until-pass:2)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo build test sanitize sanitize-memory sanitize-threads bench fuzz fuzz-coverage torture docs format format-check headers install
+.PHONY: help demo build test sanitize sanitize-memory sanitize-threads bench profile fuzz fuzz-coverage torture docs format format-check headers install
 
 help:
 	@sed -n 's/^#  \{0,1\} \(make .*\)/\1/p' Makefile
@@ -74,6 +75,12 @@ bench:
 	@$(CONFIGURE) -B build/bench -DCMAKE_BUILD_TYPE=Release -DPLIMSOLL_TESTS=OFF -DPLIMSOLL_BENCH=ON
 	@$(NINJA) -C build/bench
 	@scripts/bench build/bench
+
+profile:
+	@scripts/install-dependencies profile
+	@$(CONFIGURE) -B build/profile -DCMAKE_BUILD_TYPE=Release -DPLIMSOLL_TESTS=OFF -DPLIMSOLL_PROFILE=count
+	@$(NINJA) -C build/profile plimsoll
+	@scripts/profile build/profile
 
 fuzz:
 	@scripts/install-dependencies test
