@@ -942,6 +942,16 @@ class Restored(FaultTest):
         self.serves_the_backup(server, folder)
         self.assertEqual([path.name for path in folder.iterdir() if "part" in path.name or "restored" in path.name], [])
 
+    def test_a_backup_that_was_killed_under_the_number_of_the_next_one_is_in_no_way(self):
+        server, folder = self.killed()
+        server.kill()
+        (folder / "next.db.1.plimsoll-part").write_bytes(b"half of it")
+        done = subprocess.run(["unshare", "--pid", "--fork", harness.program(), "database", "backup", "next.db", "--database", "sqlite:notes.db"], cwd=folder, capture_output=True, text=True)
+        if "unshare" in done.stderr:
+            self.skipTest("no numbers of processes can be had anew here")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual([path.name for path in folder.iterdir() if "part" in path.name], [])
+
     def test_a_backup_on_a_medium_that_cannot_be_written_is_verified_copied_and_restored(self):
         server, folder = self.killed()
         server.kill()

@@ -33,12 +33,16 @@ Task<Result<std::vector<AppliedMigration>>> applied_in(Session& session, const D
   co_return applied;
 }
 
+Error with_remedy(std::string what, std::string_view remedy) {
+  Error error{&kMigration, std::move(what)};
+  if (!remedy.empty()) error.more().cause = error.detail + std::string(kRemedyFollows) + std::string(remedy);
+  return error;
+}
+
 /// The first thing that forbids applying anything.
 Result<> sound(const std::vector<MigrationStatus>& all) {
   const auto refuse = [](std::string what, std::string_view remedy) {
-    Error error{&kMigration, std::move(what)};
-    error.more().cause = error.detail + std::string(kRemedyFollows) + std::string(remedy);
-    return std::unexpected(std::move(error));
+    return std::unexpected(with_remedy(std::move(what), remedy));
   };
   for (auto& one : all) {
     if (one.state == State::changed)
@@ -73,10 +77,8 @@ Task<Result<std::string>> apply_next(Session& session, const Dialect& dialect, c
       error.more().cause = "migration " + file->name + ": " + reason_of(error);
       co_return std::unexpected(std::move(error));
     }
-    Error failed{&kMigration, "migration " + file->name + " failed and was rolled back: " + reason_of(error)};
-    if (const auto remedy = own_remedy_of(error); !remedy.empty())
-      failed.more().cause = failed.detail + std::string(kRemedyFollows) + std::string(remedy);
-    co_return std::unexpected(std::move(failed));
+    co_return std::unexpected(with_remedy(
+        "migration " + file->name + " failed and was rolled back: " + reason_of(error), own_remedy_of(error)));
   }
   const Cell cells[] = {file->name, file->checksum, now};
   auto noted = co_await session.query("INSERT INTO plimsoll_migrations(name,checksum,applied_at) VALUES(?,?,?)", cells);

@@ -219,6 +219,7 @@ class Sqlite final : public Database {
     auto opened = SqliteConnection::open(options_, SqliteConnection::Role::writer);
     if (!opened) return std::unexpected(std::move(opened).error());
     writer = reporting(std::move(*opened));
+    writer_.forget_log_trouble();
     readers_.take_file();
     versions().wrote_all();
     if (!same) tell(left);

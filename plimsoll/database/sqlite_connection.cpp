@@ -508,6 +508,7 @@ bool is_damage(int code) {
 }  // namespace
 
 Result<sqlite3_stmt*> SqliteConnection::prepare(std::string_view sql) {
+  SqliteDisk::forget_failed();
   const auto forget = [this](std::list<Kept>::iterator kept) {
     by_sql_.erase(kept->sql);
     sqlite3_finalize(kept->statement);
@@ -553,10 +554,19 @@ void SqliteConnection::report(int code) const {
   if (gate_ && is_damage(code)) gate_->saw_damage("sqlite: " + std::string(sqlite3_errstr(code)));
 }
 
+bool SqliteConnection::has_used_up_keys() const {
+  bool found = false;
+  const auto note = [](void* into, int, char**, char**) { return *static_cast<bool*>(into) = true, 0; };
+  sqlite3_exec(db_, "SELECT 1 FROM sqlite_sequence WHERE seq=9223372036854775807", note, &found, nullptr);
+  return found;
+}
+
 Error SqliteConnection::error_now(std::string_view sql) const {
   if (bounds_values_ && sqlite3_errcode(db_) == SQLITE_TOOBIG) return Error{&kOverBudget};
   int code = sqlite3_extended_errcode(db_);
-  std::string_view said = sqlite3_errmsg(db_);
+  std::string said = sqlite3_errmsg(db_);
+  if (code == SQLITE_FULL && has_used_up_keys())
+    return Error{&kConflict, "No further key can be generated: the largest there can be is taken."};
   // What could not be read SQLite may take for damage, or for a catalogue without tables.
   if (SqliteDisk::failed_here() != 0) {
     code = SQLITE_IOERR_READ;
@@ -579,7 +589,6 @@ Result<> SqliteConnection::run(std::string_view sql, std::span<const Cell> param
 Result<> SqliteConnection::run_now(std::string_view sql, std::span<const Cell> parameters, RowSink* into,
                                    const StepLimit& limit) {
   if (role_ == Role::reader && idle() && gone()) return std::unexpected(moved_error());
-  SqliteDisk::forget_failed();
   auto prepared = prepare(sql);
   if (!prepared) return std::unexpected(std::move(prepared).error());
   auto* statement = *prepared;

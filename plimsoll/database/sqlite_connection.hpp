@@ -186,6 +186,8 @@ class SqliteConnection {
   /// Readers: the file was moved or deleted. Asks the file system twice a second at most.
   bool gone();
   bool has_moved() const;
+  /// Of a table with AUTOINCREMENT, which SQLite tells as a full disk.
+  bool has_used_up_keys() const;
   /// There is nothing in it: it was cut.
   bool is_empty() const;
   /// Bytes of the log that the index says to be in use; 0: none.

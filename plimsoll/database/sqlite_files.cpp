@@ -69,7 +69,8 @@ void remove_drafts_of_killed(const std::string& to) {
     rest.remove_prefix(name.native().size() + 1);
     rest.remove_suffix(kDraft.size());
     if (rest.empty() || rest.find_first_not_of("0123456789") != rest.npos) continue;
-    if (fs::exists("/proc/" + std::string(rest), ignored)) continue;
+    // Ours was the number of another before, which was killed: in a container every process may have the same.
+    if (rest != std::to_string(::getpid()) && fs::exists("/proc/" + std::string(rest), ignored)) continue;
     const Draft removed{.path = entry.path()};
   }
 }

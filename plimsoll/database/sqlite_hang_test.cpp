@@ -40,6 +40,7 @@ struct Kind {
 class HangingDisk : public testing::Test {
  protected:
   void SetUp() override {
+    (void)open_sqlite({.path = folder / "first.db"});  // the first that is opened replaces calls too
     replace(reinterpret_cast<sqlite3_syscall_ptr>(&write_when_it_may));
     auto opened = open_sqlite(options);
     ASSERT_TRUE(opened) << opened.error().detail;

@@ -88,7 +88,7 @@ class SqliteWriter::UnitSession final : public Session {
     if (left_ != Stop::none) return std::unexpected(error_of(left_));
     if (!writer_.here()) return std::unexpected(waited_elsewhere());
     if (Clock::now() >= until_) return fail(kWriteTooLong);
-    if (writer_.connection_->idle()) return std::unexpected(Error{&kUnavailable}.because("sqlite rolled back"));
+    if (writer_.lost_by_) return std::unexpected(*writer_.lost_by_);  // it would be a transaction of its own
     return {};
   }
 
@@ -603,10 +603,12 @@ bool SqliteWriter::run_statements(Unit& unit) {
       told = unit.told;
       if (told == Stop::none) unit.at = Unit::At::statement;
     }
-    if (told == Stop::none)
-      perform(*step_, until);
-    else
+    if (told != Stop::none)
       step_->result = std::unexpected(error_of(told));
+    else
+      perform(*step_, until);
+    if (!lost_by_ && connection_->idle())
+      lost_by_ = step_->result ? caused(&kUnavailable, "sqlite rolled back") : step_->result.error();
     std::coroutine_handle<> stands;
     {
       const std::scoped_lock lock(mutex_);
@@ -656,15 +658,19 @@ SqliteWriter::Fate SqliteWriter::run_unit(Unit*& place, bool alone, Result<>& gr
     return current ? Fate::group_failed : Fate::undone;
   }
   (void)connection_->interrupted();
+  lost_by_.reset();
   if (!run_work(*unit)) unit = nullptr;
   const bool interrupted = connection_->interrupted();
   if (interrupted && unit && unit->ended && unit->result) unit->result = fail(kWriteTooLong);
   if (interrupted) interrupted_.fetch_add(1, std::memory_order_relaxed);
   if (connection_->idle()) {
-    if (interrupted) return Fate::interrupted;
-    // Disk full, I/O error: SQLite has rolled back everything.
-    const bool knows = unit && unit->ended && !unit->result;
-    group = std::unexpected(knows ? unit->result.error() : caused(&kUnavailable, "sqlite rolled back"));
+    if (interrupted) return Fate::took_all_along;
+    auto error = lost_by_ ? *lost_by_ : caused(&kUnavailable, "sqlite rolled back");
+    // Disk full, I/O error: all of them would meet it. Anything else, such as RAISE(ROLLBACK) of a trigger, is its own.
+    const bool is_of_all = error.problem == &kUnavailable || error.problem == &kOutOfMemory;
+    if (unit && unit->ended && unit->result) unit->result = std::unexpected(error);
+    if (!is_of_all) return Fate::took_all_along;
+    group = std::unexpected(std::move(error));
     return Fate::group_failed;
   }
   bool told = false, stays = false;
@@ -722,8 +728,13 @@ std::size_t SqliteWriter::try_commit(std::span<Unit*> units) {
   for (; group && run < units.size(); ++run) {
     const auto before = connection_->changes();
     const auto fate = run_unit(units[run], units.size() == 1, group);
-    if (fate == Fate::interrupted) {
+    if (fate == Fate::took_all_along) {
       ended(false);
+      {
+        const std::scoped_lock lock(mutex_);  // undone: what is to run again is in no commit
+        for (auto* unit : units.first(run))
+          if (unit && !unit->ends_elsewhere) unit->at = Unit::At::group;
+      }
       tell_left(false, {});
       return run;
     }

@@ -9,6 +9,7 @@
 #include <condition_variable>
 #include <coroutine>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <thread>
 #include <vector>
@@ -83,6 +84,8 @@ class SqliteWriter {
   LogState log_state() const noexcept;
   /// Why the log cannot be written back; empty: it can, or was not tried.
   std::string log_trouble() const;
+  /// Another file is open now. On the writer's thread.
+  void forget_log_trouble() noexcept { log_failure_.store(0, std::memory_order_relaxed); }
 
  private:
   struct Unit;
@@ -94,14 +97,14 @@ class SqliteWriter {
   class UnitSession;
 
   enum class StatementKind : std::uint8_t { step, commit, roll_back };
-  /// Of a unit: what it did is part of the transaction, or is undone; or the whole transaction is gone.
-  enum class Fate : std::uint8_t { stays, undone, interrupted, group_failed };
+  /// Of a unit: what it did is part of the transaction, or is undone; or the whole transaction is gone, for a reason of
+  /// its own or of them all.
+  enum class Fate : std::uint8_t { stays, undone, took_all_along, group_failed };
 
   void serve();
   void gather(std::unique_lock<std::mutex>& lock);
   void commit_together(std::span<Unit*> units);
-  /// The place of a unit that was interrupted and took the transaction with it; the number of units when all are
-  /// answered.
+  /// The place of a unit that took the transaction along when it failed; the number of units when all are answered.
   std::size_t try_commit(std::span<Unit*> units);
   Fate run_unit(Unit*& place, bool alone, Result<>& group);
   bool run_work(Unit& unit);
@@ -153,6 +156,7 @@ class SqliteWriter {
   SlowStatements* slow_;
   std::vector<Unit*> group_units_;    ///< those being committed, null: answered; room for all is made once
   std::unique_ptr<Step> step_;        ///< of the unit that runs
+  std::optional<Error> lost_by_;      ///< of a statement of that unit with which SQLite has rolled back everything
   std::coroutine_handle<> standing_;  ///< the unit that stands at `step_`; null: none does, or it was left
   Opening* opening_ = nullptr;        ///< whose transaction is being begun
   std::int64_t left_in_commit_ = 0;   ///< who did not wait for the commit that is due

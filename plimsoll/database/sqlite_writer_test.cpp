@@ -103,6 +103,52 @@ TEST_F(Writer, AWriteThatTakesTooLongIsRolledBackAndThoseOfItsGroupAreCommitted)
   EXPECT_EQ(database->load().writes_running + database->load().writes_waiting, 0);
 }
 
+// As a trigger with RAISE(ROLLBACK), a constraint with ON CONFLICT ROLLBACK, or a table that has no further key.
+TEST_F(Writer, AStatementThatRollsBackTheWholeTransactionHarmsNoOtherOfItsGroup) {
+  open();
+  ASSERT_TRUE(run("CREATE TABLE picky(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE ON CONFLICT ROLLBACK)"));
+  ASSERT_TRUE(run("INSERT INTO picky(id, name) VALUES(9223372036854775807, 'taken')"));
+  constexpr std::string_view kRefused[] = {"INSERT INTO picky(id, name) VALUES(7, 'taken')",
+                                           "INSERT INTO picky(name) VALUES('other')"};
+  Loop loop;
+  std::vector<Scope> scopes(40);
+  std::vector<std::optional<Result<>>> results(40);
+  auto unit = [&](std::size_t i) -> Task<> {
+    auto done =
+        i % 8 == 5 ? co_await work(loop, kRefused[i / 8 % 2]) : co_await insert(loop, static_cast<std::int64_t>(i));
+    results[i] = std::move(done);
+  };
+  for (std::size_t i = 0; i < results.size(); ++i) loop.spawn(scopes[i], unit(i));
+  loop.run();
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    ASSERT_TRUE(results[i]);
+    EXPECT_EQ(results[i]->has_value(), i % 8 != 5) << i << ": " << (*results[i] ? "" : results[i]->error().detail);
+    if (!*results[i]) EXPECT_EQ(results[i]->error().problem, &kConflict) << i;
+  }
+  EXPECT_EQ(count(), 35);
+}
+
+TEST_F(Writer, NothingFollowsAStatementThatHasRolledBackTheWholeTransaction) {
+  open();
+  ASSERT_TRUE(run("CREATE TABLE picky(id INTEGER PRIMARY KEY, name TEXT UNIQUE ON CONFLICT ROLLBACK)"));
+  ASSERT_TRUE(run("INSERT INTO picky(id, name) VALUES(1, 'taken')"));
+  const auto done = wait_for([&](Loop& loop) -> Task<Result<>> {
+    auto written = co_await database->write(loop, [&](Session& session) -> Task<Result<>> {
+      auto put = co_await session.query("INSERT INTO thing(id,name) VALUES(1,'a')", {});
+      EXPECT_TRUE(put);
+      auto refused = co_await session.query("INSERT INTO picky(name) VALUES('taken')", {});
+      EXPECT_EQ(refused.error().problem, &kConflict);
+      auto more = co_await session.query("INSERT INTO thing(id,name) VALUES(2,'a')", {});
+      EXPECT_EQ(more.error().problem, &kConflict) << more.error().detail;
+      co_return Result<>{};
+    });
+    co_return written;
+  });
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().problem, &kConflict);
+  EXPECT_EQ(count(), 0);
+}
+
 TEST_F(Writer, AReadInsideAWriteIsEndedTooAndItsWorkCannotPassOverIt) {
   open();
   auto done = wait_for([&](Loop& loop) -> Task<Result<>> {
