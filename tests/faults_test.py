@@ -1281,6 +1281,42 @@ class Jobs(FaultTest):
         self.assertEqual(len(service.seen), 3, "no job was called twice")
         self.assertEqual(self.query(folder, "SELECT sum(crashes), sum(failures) FROM plimsoll_jobs"), [(0, 0)])
 
+    def test_jobs_of_a_clock_that_is_set_back_run(self):
+        days = 2 * 86400
+        server, folder, faults = self.prepare(jobs_test.CONTRACT.replace("x-plimsoll: {job: effect}", "security: []\n      x-plimsoll: {job: effect}"),
+                                              config="database: {url: 'sqlite:notes.db'}\njobs:\n  call: {run: {sql: 'SELECT 1'}}\n"
+                                              "  effect: {run: {sql: 'SELECT 1'}}\n  report: {run: {sql: 'SELECT 1'}}\n")
+        self.addCleanup(lambda: setattr(faults, "CLOCK", 0))
+        faults.CLOCK = days
+        server.start()
+        insert = ("INSERT INTO plimsoll_jobs(id, kind, queue, payload, owner, priority, state, due, enqueued_at) "
+                  "VALUES(?, 'effect', 'default', '{}', '', 5, ?, ?, ?)")
+
+        def enqueue(kind):
+            """A job, and one that waits for an hour, by a clock that is two days ahead: as an instance that is killed next leaves them."""
+            wall = (int(time.time()) + days) * 1_000_000_000
+            with contextlib.closing(sqlite3.connect(folder / "notes.db", timeout=10)) as database:
+                database.execute(insert, (f"{kind}-now", "available", wall + 30_000_000_000, wall))
+                database.execute(insert, (f"{kind}-later", "scheduled", wall + 3600_000_000_000, wall))
+                database.commit()
+
+        def state(name):
+            return self.query(folder, f"SELECT state FROM plimsoll_jobs WHERE id = '{name}'")
+
+        # While it runs, and while it does not.
+        enqueue("running")
+        faults.CLOCK = 0
+        harness.until(lambda: state("running-now") == [("completed",)], lambda: f"{self.query(folder, 'SELECT id, state, due FROM plimsoll_jobs')} {server.describe()}")
+        self.assertEqual(self.event(server, "job-times-corrected")["count"], 2)
+        server.kill()
+        enqueue("killed")
+        server.restart()
+        harness.until(lambda: state("killed-now") == [("completed",)], lambda: f"{self.query(folder, 'SELECT id, state, due FROM plimsoll_jobs')} {server.describe()}")
+        for name in ("running-later", "killed-later"):
+            (standing, due), = self.query(folder, f"SELECT state, due FROM plimsoll_jobs WHERE id = '{name}'")
+            self.assertEqual(standing, "scheduled")
+            self.assertLess(abs(due / 1e9 - time.time() - 3600), 600, "an hour from when the clock was set")
+
     def test_dead_and_returned_jobs_are_events(self):
         service = jobs_test.Service()
         self.addCleanup(service.close)

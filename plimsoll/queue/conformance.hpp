@@ -139,6 +139,40 @@ TYPED_TEST_P(QueueConformance, ADelayedJobWaitsForItsTime) {
   EXPECT_EQ(this->claim("default").size(), 1u);
 }
 
+TYPED_TEST_P(QueueConformance, JobsOfAClockThatIsSetBackWaitAsLongAsTheyWouldHave) {
+  constexpr auto kBack = 2 * 86'400 * kSecond;
+  const auto plain = this->enqueue({.kind = "mail"});
+  const auto delayed = this->enqueue({.kind = "mail", .delay = 60 * kSecond});
+  const auto failing = this->enqueue({.kind = "report"});
+  const auto failed = this->claim("slow", 1);
+  ASSERT_EQ(failed.size(), 1u);
+  ASSERT_TRUE(this->ask(&Queue::fail, this->held(failed[0]), Failure{.error = "no", .retry_after = 60 * kSecond}));
+  const auto freed = this->enqueue({.kind = "report"});
+  const auto released = this->claim("slow", 1);
+  ASSERT_TRUE(this->ask(&Queue::release, this->held(released[0])));
+  this->enqueue({.kind = "flood"});
+  ASSERT_EQ(this->claim("flood").size(), 1u);  // by a worker that is gone
+  EXPECT_EQ(this->ask(&Queue::correct_times).value(), 0) << "no clock was set";
+
+  this->maker.wall() -= kBack;
+  EXPECT_TRUE(this->claim("default").empty());
+  EXPECT_EQ(this->ask(&Queue::correct_times).value(), 5);
+  EXPECT_EQ(this->ask(&Queue::correct_times).value(), 0) << "another instance finds nothing more";
+  const auto now = this->claim("default");
+  ASSERT_EQ(now.size(), 1u);
+  EXPECT_EQ(now[0].id, plain);
+  const auto slow = this->claim("slow");
+  ASSERT_EQ(slow.size(), 1u);
+  EXPECT_EQ(slow[0].id, freed);
+  this->maker.wall() += kLease;
+  EXPECT_EQ(this->ask(&Queue::expire, static_cast<std::vector<std::string>*>(nullptr)).value(), 3) << "leases end";
+  this->maker.wall() += 60 * kSecond - kLease;
+  std::vector<std::string> later;
+  for (const auto* queue : {"default", "slow"})
+    for (const auto& job : this->claim(queue)) later.push_back(job.id);
+  for (const auto& id : {plain, delayed, freed, failing}) EXPECT_EQ(std::ranges::count(later, id), 1) << id;
+}
+
 TYPED_TEST_P(QueueConformance, AUniqueJobIsThereOnceUntilItHasEnded) {
   const Job job{.kind = "mail", .unique_key = "order-7"};
   const auto first = this->enqueue(job);
@@ -321,9 +355,10 @@ TYPED_TEST_P(QueueConformance, RacingWorkersNeverClaimTheSameJob) {
 
 REGISTER_TYPED_TEST_SUITE_P(QueueConformance, AJobIsClaimedOnceAndCompletes, AJobOfATransactionThatRollsBackNeverWas,
                             ClaimsGoByPriorityThenTime, ADelayedJobWaitsForItsTime,
-                            AUniqueJobIsThereOnceUntilItHasEnded, NoMoreRunThanTheQueueAllows,
-                            FailuresAreRepeatedThenDeadAndRememberWhy, AStaleTokenChangesNothing,
-                            TheEffectOfAStaleClaimRollsBackWithIt, ThreeLostLeasesMakeAJobDeadAndTheOthersRunOn,
+                            JobsOfAClockThatIsSetBackWaitAsLongAsTheyWouldHave, AUniqueJobIsThereOnceUntilItHasEnded,
+                            NoMoreRunThanTheQueueAllows, FailuresAreRepeatedThenDeadAndRememberWhy,
+                            AStaleTokenChangesNothing, TheEffectOfAStaleClaimRollsBackWithIt,
+                            ThreeLostLeasesMakeAJobDeadAndTheOthersRunOn,
                             ACancelledJobDoesNotRunAndARunningOneLosesItsClaim, ListsNewestFirstByPages,
                             TheBacklogCountsWhatHasNotEndedWellByKindAndState, OldJobsArePrunedAndLiveOnesAreNot,
                             RacingWorkersNeverClaimTheSameJob);

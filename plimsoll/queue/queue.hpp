@@ -129,6 +129,10 @@ class Queue {
   virtual Task<Result<>> progress(Loop&, const Claim&, int percent) = 0;
   /// Frees the jobs whose lease ran out; gives how many. `dead`: takes the ids of those that will not run again.
   virtual Task<Result<int>> expire(Loop&, std::vector<std::string>* dead = nullptr) = 0;
+  /// Corrects the times that a clock which was ahead has left: jobs that were enqueued, freed or repeated later than
+  /// now wait as long from now as they would have waited from then, and no claim holds longer than a lease from now.
+  /// Gives how many. What another instance has corrected stays.
+  virtual Task<Result<int>> correct_times(Loop&) = 0;
   /// Removes a bounded number of jobs that ended long ago; gives how many.
   virtual Task<Result<int>> prune(Loop&) = 0;
 };

@@ -572,6 +572,46 @@ Task<Result<int>> SqlQueue::expire(Loop& loop, std::vector<std::string>* dead) {
   co_return freed;
 }
 
+Task<Result<int>> SqlQueue::correct_times(Loop& loop) {
+  // Each by the part of the index plimsoll_jobs_state that is of its state.
+  struct Correction {
+    std::string_view wrong, change;
+  };
+  static constexpr Correction kCorrections[] = {
+      {"state = 'available' AND due > ?", "due = ?"},
+      {"state = 'scheduled' AND enqueued_at > ?", "due = due - enqueued_at + ?, enqueued_at = ?"},
+      {"state = 'retryable' AND started_at > ?", "due = due - started_at + ?, started_at = ?"},
+      {"state = 'running' AND lease > ?", "lease = ?"},
+  };
+  constexpr std::string_view kMost = "500";  // of one transaction
+  auto longest = kLease;
+  for (const auto& kind : kinds_) longest = std::max(longest, kind.lease);
+  int sum = 0;
+  for (const auto& [wrong, change] : kCorrections) {
+    const auto now = clock_.wall() + (change.starts_with("lease") ? longest : 0);
+    const auto which = " FROM plimsoll_jobs WHERE " + std::string(wrong) + " LIMIT ";
+    for (;;) {
+      // Asked outside a transaction first: mostly there is nothing, and then nothing is written.
+      const Cell limit[] = {now};
+      auto any = co_await database_.read(loop, "SELECT id" + which + "1", limit, false);
+      if (!any) co_return std::unexpected(std::move(any).error());
+      if (any->empty()) break;
+      const std::vector<Cell> values(2 + static_cast<std::size_t>(std::ranges::count(change, '?')), Cell{now});
+      const auto sql = "UPDATE plimsoll_jobs SET " + std::string(change) + " WHERE " + std::string(wrong) +
+                       " AND id IN (SELECT id" + which + std::string(kMost) + ")";
+      auto written = co_await database_.write(loop, [&](Session& session) -> Task<Result<>> {
+        auto corrected = co_await session.execute(sql, values);
+        if (!corrected) co_return std::unexpected(std::move(corrected).error());
+        sum += static_cast<int>(*corrected);
+        co_return Result<>{};
+      });
+      if (!written) co_return std::unexpected(std::move(written).error());
+    }
+  }
+  if (sum > 0) notify();
+  co_return sum;
+}
+
 Task<Result<int>> SqlQueue::prune(Loop& loop) {
   const auto now = clock_.wall();
   const Cell limits[] = {now - std::min(retention_.completed, retention_.dead), now - retention_.dead,

@@ -81,6 +81,7 @@ class SqlQueue final : public Queue {
   Task<Result<>> release(Loop&, const Claim&) override;
   Task<Result<>> progress(Loop&, const Claim&, int percent) override;
   Task<Result<int>> expire(Loop& loop, std::vector<std::string>* dead) override;
+  Task<Result<int>> correct_times(Loop&) override;
   Task<Result<int>> prune(Loop&) override;
 
  private:

@@ -206,11 +206,20 @@ Task<> Workers::expire() {
   auto grace = kLease;
   for (auto& kind : kinds_) grace = std::max(grace, kind.lease);
   const auto steady = system_clock().steady();
-  if (const auto step = steps_.look(system_clock().wall(), steady, grace); step && log_)
+  const auto step = steps_.look(system_clock().wall(), steady, grace);
+  if (step && log_)
     log_->write(telemetry::Level::warning, "clock-stepped", [&](telemetry::Line& line) {
       line.add("seconds", step / kSecond)
           .add("effect", "no job is declared lost until every worker has had the time to renew its leases");
     });
+  if (step < 0) times_corrected_ = false;
+  if (!times_corrected_) {
+    const auto corrected = co_await within(loop_, kAnswer, queue_.correct_times(loop_));
+    times_corrected_ = corrected.has_value();
+    if (log_ && corrected && *corrected)
+      log_->write(telemetry::Level::warning, "job-times-corrected",
+                  [&](telemetry::Line& line) { line.add("count", std::int64_t{*corrected}); });
+  }
   if (!steps_.settled(steady)) co_return;
   std::vector<std::string> dead;
   auto freed = co_await within(loop_, kAnswer, queue_.expire(loop_, &dead));

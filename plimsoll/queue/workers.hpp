@@ -137,6 +137,7 @@ class Workers {
   WaitList waiting_, ended_;
   std::list<Running> running_;
   ClockStep steps_;
+  bool times_corrected_ = false;  ///< since the start, and since the clock was set back
   std::atomic<bool> stopping_{false};
   Nanoseconds expired_ = 0, pruned_ = 0;  ///< when last (steady)
   bool claims_ = true;                    ///< something may be due: the next turn claims
