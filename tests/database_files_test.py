@@ -119,6 +119,78 @@ class LogOfOthers(faults_test.FaultTest):
             self.assertEqual({title for (title,) in database.execute("SELECT title FROM notes")}, in_file)
 
 
+class Commands(faults_test.FaultTest):
+    """What `plimsoll database` says of files, and how it ends: 75 where the same command may succeed later, else 2."""
+    # All that chooses a help where an engine or the system says it: in the name of a folder it says nothing.
+    WORDS = ("full", "No space left", "quota", "locked", "readonly", "Read-only", "Permission denied", "unable to open", "cannot open", "moved or deleted",
+             "not a database", "malformed", "I/O error", "Input/output error", "Too many open files", "postgres", "password", "certificate", "does not exist", "sqlite", " in: ")
+
+    def command(self, folder, *words):
+        done = self.plimsoll("database", *words, directory=folder)
+        self.assertNotIn("fault of the program", done.stderr)
+        return done.returncode, done.stderr
+
+    def lay(self, folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with contextlib.closing(sqlite3.connect(folder / "notes.db")) as connection:
+            connection.executescript("PRAGMA journal_mode=wal; CREATE TABLE notes(id INTEGER PRIMARY KEY);")
+        (folder / "garbage.db").write_text("not what it should be, and long enough to be looked at: " + "x" * 1000)
+        (folder / "there.db").write_text("")
+        return folder
+
+    def refusals(self, folder):
+        """Each fault that needs no other machine, at absolute paths in the folder: the status and the help of each."""
+        named = ("--database", f"sqlite:{folder}/notes.db")
+        for words in (("backup", folder / "there.db", *named), ("backup", folder / "nowhere" / "x.db", *named), ("backup", folder / "x.db-journal", *named),
+                      ("verify", "--database", f"sqlite:{folder}/garbage.db"), ("verify", "--database", f"sqlite:{folder}/missing.db"),
+                      ("verify", "--database", f"sqlite:{folder}/nowhere/missing.db"), ("restore", folder / "missing.db", *named),
+                      ("restore", folder / "nowhere" / "missing.db", *named), ("restore", folder / "garbage.db", *named)):
+            status, said = self.command(folder, *words)
+            yield words[0], status, said.split("help: ")[1].replace(str(folder), "FOLDER")
+
+    def test_the_name_of_a_folder_chooses_no_help(self):
+        here = self.directory()
+        plain = list(self.refusals(self.lay(here / "plain")))
+        self.assertEqual([status for _, status, _ in plain], [2, 75, 2, 2, 2, 75, 2, 75, 2], plain)
+        for word in self.WORDS:
+            with self.subTest(word):
+                self.assertEqual(list(self.refusals(self.lay(here / word))), plain)
+
+    def test_each_refusal_says_what_to_do_and_whether_to_try_again(self):
+        folder = self.lay(self.directory())
+        for words, status, help in (
+                (("backup", "there.db"), 2, "Name a file that does not exist yet."),
+                (("backup", "nowhere/x.db"), 2, "Make the folder"), (("backup", folder / "nowhere/x.db"), 75, "Make the folder"),
+                (("backup", "notes.db-journal"), 2, "Name it otherwise"), (("backup", "x.db-wal"), 2, "Name it otherwise"), (("backup", "x.db-shm"), 2, "Name it otherwise"),
+                (("restore", "missing.db"), 2, "The database is as it was."), (("restore", folder / "nowhere/missing.db"), 75, "The database is as it was.")):
+            with self.subTest(words):
+                before = sorted(path.name for path in folder.iterdir())
+                done = self.command(folder, *words, "--database", "sqlite:notes.db")
+                self.assertEqual((done[0], help in done[1]), (status, True), done)
+                self.assertEqual(sorted(path.name for path in folder.iterdir()), before)
+
+    def test_a_medium_that_is_full_or_cannot_be_written_is_75_with_its_help(self):
+        folder = self.lay(self.directory())
+        with contextlib.closing(sqlite3.connect(folder / "notes.db")) as connection:
+            connection.executescript("CREATE TABLE large(bytes); INSERT INTO large VALUES(randomblob(400000));")
+        medium = folder / "medium"
+        medium.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", medium], capture_output=True).returncode != 0:
+            self.skipTest("nothing can be mounted here")
+        self.addCleanup(subprocess.run, ["umount", "-l", medium])
+        for option, help in (("remount,rw", "Free space on the file system"), ("remount,ro", "a file system may be mounted read-only")):
+            subprocess.run(["mount", "-o", option, medium], check=True)
+            status, said = self.command(folder, "backup", "medium/x.db", "--database", "sqlite:notes.db")
+            self.assertEqual((status, help in said), (75, True), said)
+            self.assertEqual(list(medium.iterdir()), [])
+        migrations = folder / "migrations"
+        migrations.mkdir()
+        (migrations / "0001_first.sql").write_text("CREATE TABLE more(id INTEGER PRIMARY KEY);")
+        (folder / "plimsoll.yaml").write_text("database: {url: 'sqlite:medium/x.db', migrations: migrations}\n")
+        done = self.plimsoll("migrate", "up", directory=folder)
+        self.assertEqual((done.returncode, "a file system may be mounted read-only" in done.stderr), (75, True), done)
+
+
 class SmallBlocks(faults_test.FaultTest):
     """A file system whose blocks are smaller than a page of memory, and that fills: 75 with the reason, and no signal."""
 

@@ -48,7 +48,8 @@ Result<NamedDatabase> named_database(const std::string& database, const std::str
                                  " databases are known to this version: " + database::without_password(url));
   if (auto found = find_folder(*made.engine, made.place); !found) return std::unexpected(std::move(found).error());
   const auto file = database::file_of(url);
-  if (existing && made.engine->file && !std::filesystem::exists(file))
+  std::error_code unknown;  // where it cannot be told, opening says why
+  if (existing && made.engine->file && !std::filesystem::exists(file, unknown) && !unknown)
     return fail(kNoDatabase, "there is no database at " + file);
   return made;
 }
@@ -62,16 +63,16 @@ Result<NamedDatabase> database_to_keep(const std::string& database, const std::s
 }
 
 Result<std::unique_ptr<database::Database>> open_database(const std::string& database, const std::string& config,
-                                                          bool existing) {
+                                                          bool existing, Purpose purpose) {
   auto named = named_database(database, config, existing);
   if (!named) return std::unexpected(std::move(named).error());
-  return open_database(*named->engine, named->place);
+  return open_database(*named->engine, named->place, purpose);
 }
 
-Result<std::unique_ptr<database::Database>> open_database(const database::Engine& engine,
-                                                          const database::Place& place) {
+Result<std::unique_ptr<database::Database>> open_database(const database::Engine& engine, const database::Place& place,
+                                                          Purpose purpose) {
   if (auto found = find_folder(engine, place); !found) return std::unexpected(std::move(found).error());
-  auto opened = engine.open(place, {.purpose = database::Opening::Purpose::command});
+  auto opened = engine.open(place, {.purpose = purpose});
   if (!opened) return std::unexpected(std::move(opened).error());
   return std::move(opened->database);
 }

@@ -23,9 +23,11 @@ Result<> find_folder(const database::Engine& engine, const database::Place& plac
 Result<NamedDatabase> named_database(const std::string& database, const std::string& config, bool existing);
 /// The same where the server itself copies, verifies and restores it.
 Result<NamedDatabase> database_to_keep(const std::string& database, const std::string& config, bool existing = true);
+using Purpose = database::Opening::Purpose;
 /// The database itself, of whatever engine, with one connection: for commands that ask what every kind answers.
 Result<std::unique_ptr<database::Database>> open_database(const std::string& database, const std::string& config,
-                                                          bool existing);
-Result<std::unique_ptr<database::Database>> open_database(const database::Engine& engine, const database::Place& place);
+                                                          bool existing, Purpose purpose = Purpose::command);
+Result<std::unique_ptr<database::Database>> open_database(const database::Engine& engine, const database::Place& place,
+                                                          Purpose purpose = Purpose::command);
 
 }  // namespace plimsoll::command

@@ -49,7 +49,7 @@ Result<std::unique_ptr<database::Database>> open(const database::Engine& engine,
                 "the password stands in the query of the URL, from where it would be written into plimsoll.yaml: "
                 "write " +
                     std::string(engine.form));
-  return open_database(engine, {.url = options.url});
+  return open_database(engine, {.url = options.url}, Purpose::look);
 }
 
 Result<std::vector<database::CatalogueTable>> catalogue_of(database::Database& database,
@@ -85,8 +85,9 @@ bool is_unique(database::Database& database, const std::string& view, const std:
 class Folder {
  public:
   Folder() {
-    auto pattern = (fs::temp_directory_path() / "plimsoll-init-XXXXXX").string();
-    if (::mkdtemp(pattern.data())) path_ = pattern;
+    std::error_code unknown;
+    auto pattern = (fs::temp_directory_path(unknown) / "plimsoll-init-XXXXXX").string();
+    if (!unknown && ::mkdtemp(pattern.data())) path_ = pattern;
   }
   ~Folder() {
     std::error_code ignored;
@@ -194,11 +195,14 @@ int write_from_database(const InitFrom& options, WrittenFiles& made) {
   made.deployment = deployment_for(url, guarded ? engine->policy_option : "");
 
   const Folder folder;
+  if (folder.path().empty())
+    return complain("no folder can be made for temporary files", {}, "Set TMPDIR to a folder that can be written.");
   const auto file = folder.path() / (made.name + ".yaml"), deployment = folder.path() / "plimsoll.yaml";
   for (int attempt = 0; attempt < kMostAttempts; ++attempt) {
     made.contract = contract.text();
     if (!write(file, made.contract) || !write(deployment, made.deployment))
-      return complain("nothing can be written to " + fs::temp_directory_path().string(), {}, "Set TMPDIR.");
+      return complain("nothing can be written to " + folder.path().string(), {},
+                      "Set TMPDIR to a folder that can be written.");
     auto complaints = check(file, deployment);
     made.tables = contract.tables_served();
     made.left_out = contract.left_out();

@@ -1,6 +1,7 @@
 #include "apps/plimsoll/commands.hpp"
 #include "apps/plimsoll/database_path.hpp"
 #include "plimsoll/base/timestamp.hpp"
+#include "plimsoll/database/dialect.hpp"
 #include "plimsoll/database/wait.hpp"
 #include "plimsoll/json/write.hpp"
 #include "plimsoll/queue/sql_queue.hpp"
@@ -25,16 +26,22 @@ std::string instant(Nanoseconds wall) { return wall == 0 ? "-" : rfc3339_seconds
 /// The queue of a database, seen from outside of the server that runs it.
 struct Opened {
   std::unique_ptr<database::Database> database;
-  std::unique_ptr<queue::SqlQueue> queue;
+  std::unique_ptr<queue::SqlQueue> queue;  ///< null: there is none, and who looks makes none
 };
-Result<Opened> open(const Options& options) {
-  auto database = open_database(options.database, options.config, true);
+Result<Opened> open(const Options& options, Purpose purpose) {
+  auto database = open_database(options.database, options.config, true, purpose);
   if (!database) return std::unexpected(std::move(database).error());
   Opened made{.database = std::move(*database), .queue = nullptr};
   made.queue = std::make_unique<queue::SqlQueue>(*made.database, system_clock(), std::vector<queue::Kind>{});
   auto ready = database::wait_for([&](Loop& loop) -> Task<Result<>> {
-    auto done = co_await made.queue->prepare(loop);
-    co_return done;
+    if (purpose != Purpose::look) {
+      auto done = co_await made.queue->prepare(loop);
+      co_return done;
+    }
+    const auto known = co_await database::has_table(*made.database, loop, "plimsoll_jobs");
+    if (!known) co_return std::unexpected(known.error());
+    if (!*known) made.queue.reset();
+    co_return Result<>{};
   });
   if (!ready) return std::unexpected(std::move(ready).error());
   return made;
@@ -61,9 +68,10 @@ int list(const Options& options) {
       return complain("no state is called \"" + options.state + "\"", {},
                       "One of scheduled, available, running, retryable, completed, cancelled, dead.");
   }
-  auto opened = open(options);
+  auto opened = open(options, Purpose::look);
   if (!opened) return complain(opened.error());
   auto jobs = database::wait_for([&](Loop& loop) -> Task<Result<std::vector<queue::Record>>> {
+    if (!opened->queue) co_return std::vector<queue::Record>{};
     auto found = co_await opened->queue->list(loop, filter);
     co_return found;
   });
@@ -98,9 +106,10 @@ Result<std::optional<queue::Record>> find(queue::SqlQueue& queue, const std::str
 }
 
 int show(const Options& options) {
-  auto opened = open(options);
+  auto opened = open(options, Purpose::look);
   if (!opened) return complain(opened.error());
   for (auto& id : options.ids) {
+    if (!opened->queue) return no_such_job(id);
     auto job = find(*opened->queue, id);
     if (!job) return complain(job.error());
     if (!*job) return no_such_job(id);
@@ -115,7 +124,7 @@ int show(const Options& options) {
 /// Requeues or cancels each; says of which it could not be done.
 template <class M>
 int move(const Options& options, M method, const char* done, const char* why_not) {
-  auto opened = open(options);
+  auto opened = open(options, Purpose::command);
   if (!opened) return complain(opened.error());
   int status = 0;
   for (auto& id : options.ids) {

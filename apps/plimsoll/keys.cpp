@@ -136,38 +136,40 @@ int create(const Options& options) {
 }
 
 int list(const Options& options) {
-  return with_keys(options, true, [&](ApiKeys& keys, Nanoseconds now) {
-    const auto all = database::wait_for([&](Loop& loop) -> Task<Result<std::vector<ApiKey>>> {
-      auto found = co_await keys.list(loop);
-      co_return found;
-    });
-    if (!all) return complain(all.error());
-    std::string text;
-    json::Writer out(text);
-    if (options.json) out.begin_array();
-    for (const auto& key : *all) {
-      const auto state = key.revoked != 0 ? "revoked" : key.expires != 0 && key.expires <= now ? "expired" : "valid";
-      if (!options.json) {
-        text += key.id + "  " + key.hint + "…  " + state + "  expires " + instant(key.expires) + "  " + key.name +
-                "  subject " + key.subject + "  tenant " + (key.tenant.empty() ? "-" : key.tenant) + "  scopes " +
-                joined(key.scopes) + "  roles " + joined(key.roles) + "\n";
-        continue;
-      }
-      out.begin_object().key("id").string(key.id).key("hint").string(key.hint).key("state").string(state);
-      out.key("name").string(key.name).key("subject").string(key.subject).key("tenant").string(key.tenant);
-      for (const auto& [name, words] : {std::pair{"scopes", &key.scopes}, std::pair{"roles", &key.roles}}) {
-        out.key(name).begin_array();
-        for (const auto& word : *words) out.string(word);
-        out.end_array();
-      }
-      out.key("created_at").string(instant(key.created)).key("expires_at");
-      key.expires ? out.string(instant(key.expires)) : out.null();
-      out.end_object();
-    }
-    if (options.json) out.end_array(), text += '\n';
-    std::fputs(text.c_str(), stdout);
-    return 0;
+  const auto opened = open_database(options.database, options.config, true, Purpose::look);
+  if (!opened) return complain(opened.error());
+  ApiKeys keys(**opened);
+  const auto now = system_clock().wall();
+  const auto all = database::wait_for([&](Loop& loop) -> Task<Result<std::vector<ApiKey>>> {
+    auto found = co_await keys.list(loop);
+    co_return found;
   });
+  if (!all) return complain(all.error());
+  std::string text;
+  json::Writer out(text);
+  if (options.json) out.begin_array();
+  for (const auto& key : *all) {
+    const auto state = key.revoked != 0 ? "revoked" : key.expires != 0 && key.expires <= now ? "expired" : "valid";
+    if (!options.json) {
+      text += key.id + "  " + key.hint + "…  " + state + "  expires " + instant(key.expires) + "  " + key.name +
+              "  subject " + key.subject + "  tenant " + (key.tenant.empty() ? "-" : key.tenant) + "  scopes " +
+              joined(key.scopes) + "  roles " + joined(key.roles) + "\n";
+      continue;
+    }
+    out.begin_object().key("id").string(key.id).key("hint").string(key.hint).key("state").string(state);
+    out.key("name").string(key.name).key("subject").string(key.subject).key("tenant").string(key.tenant);
+    for (const auto& [name, words] : {std::pair{"scopes", &key.scopes}, std::pair{"roles", &key.roles}}) {
+      out.key(name).begin_array();
+      for (const auto& word : *words) out.string(word);
+      out.end_array();
+    }
+    out.key("created_at").string(instant(key.created)).key("expires_at");
+    key.expires ? out.string(instant(key.expires)) : out.null();
+    out.end_object();
+  }
+  if (options.json) out.end_array(), text += '\n';
+  std::fputs(text.c_str(), stdout);
+  return 0;
 }
 
 int rotate(const Options& options) {

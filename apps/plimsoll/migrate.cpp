@@ -187,8 +187,8 @@ int write_new(const Options& options, const std::string& folder, const database:
   if (!files.empty()) {
     if (auto applied = database::apply_migrations(*scratch.database, files, system_clock().wall()); !applied)
       return complain_of_files(applied.error(), folder);
-  } else if (!engine.file || fs::exists(path, code)) {
-    auto present = open_database(engine, place);
+  } else if (!engine.file || fs::exists(path, code) || code) {
+    auto present = open_database(engine, place, Purpose::look);
     if (!present) return complain(present.error());
     auto found = table::present_statements(**present, model);
     if (!found) return complain(found.error());
@@ -242,8 +242,9 @@ std::string folder_of(const Options& options, const std::string& deployed) {
 int run(Options options) {
   if (options.action == "new" && options.contracts.empty())
     return complain("`migrate new` needs a name and a contract", {}, "plimsoll migrate new NAME CONTRACT");
-  const bool named = options.action == "new" ||
-                     (options.action == "rls" && !options.contracts.empty() && !fs::is_regular_file(options.name));
+  std::error_code unknown;
+  const bool named = options.action == "new" || (options.action == "rls" && !options.contracts.empty() &&
+                                                 !fs::is_regular_file(options.name, unknown));
   if (!named && !options.name.empty())
     options.contracts.insert(options.contracts.begin(), std::exchange(options.name, {}));
   if (options.action == "rls" && options.contracts.empty())
@@ -251,7 +252,7 @@ int run(Options options) {
   auto deployment = server::read_deployment(options.config, options.contracts);
   if (!deployment) return complain(deployment.error());
   for (const auto& file : options.contracts)
-    if (!fs::is_regular_file(file))
+    if (!fs::is_regular_file(file, unknown))
       return complain("the contract cannot be read", file, "Give the path of a file that exists and can be read.");
   auto& at = deployment->database;
   if (at.url.empty() && options.contracts.empty())
@@ -276,14 +277,13 @@ int run(Options options) {
         "Name a database that has it with `database: {url: …}`, or another deployment with --config: " + forms + ".");
   }
   if (options.action == "rls") return write_rls(options, engine, folder, *files);
-  std::error_code unknown;
   const auto file = fs::absolute(database::file_of(place.url), unknown);  // empty where the engine keeps no file
-  if (options.action == "status" && engine.file && !fs::exists(file, unknown) &&
-      fs::exists(file.parent_path(), unknown)) {
+  if (options.action == "status" && engine.file && !fs::exists(file, unknown) && !unknown &&
+      fs::is_directory(file.parent_path(), unknown)) {
     for (const auto& each : *files) std::printf("%-12s %s\n", "pending", each.name.c_str());
     return 0;  // and none is made by looking
   }
-  auto opened = open_database(engine, place);
+  auto opened = open_database(engine, place, options.action == "up" ? Purpose::command : Purpose::look);
   if (!opened) return complain(opened.error());
   if (options.action == "up") {
     auto applied = database::apply_migrations(**opened, *files, system_clock().wall());

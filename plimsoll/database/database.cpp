@@ -14,6 +14,10 @@ bool is_refused_statement(const Error& error) {
   return error.problem == &kInternal && error.more_ && error.more_->cause.starts_with("postgres ");
 }
 
+constexpr std::string_view kStatement =
+    "Look at the statement and at what the database holds: objects that a migration makes may be missing, or differ "
+    "from what the server expects.";
+
 std::string_view own_remedy_of(const Error& error) {
   if (!error.more_) return {};
   const std::string_view cause = error.more_->cause;
@@ -21,14 +25,32 @@ std::string_view own_remedy_of(const Error& error) {
   return at == cause.npos ? std::string_view{} : cause.substr(at + kRemedyFollows.size());
 }
 
+namespace {
+
+/// What an engine or the system says, without the names that it quotes: those of files and hosts choose no remedy.
+std::string without_quoted(std::string_view text) {
+  std::string made;
+  char open = 0;
+  for (const char c : text)
+    if (open != 0) {
+      if (c == open) open = 0;
+    } else if (c == '`' || c == '"') {
+      open = c;
+    } else {
+      made += c;
+    }
+  return made;
+}
+
+}  // namespace
+
 std::string remedy_of(const Error& error) {
   if (const auto own = own_remedy_of(error); !own.empty()) return std::string(own);
-  const auto reason = reason_of(error);
+  if (is_refused_statement(error)) return std::string(kStatement);
+  if (error.problem != &kUnavailable) return std::string(error.problem->remedy);
+  const auto reason = without_quoted(reason_of(error));
   const auto says = [&](std::string_view what) { return reason.find(what) != reason.npos; };
-  constexpr std::string_view kStatement =
-      "Look at the statement and at what the database holds: objects that a migration makes may be missing, or differ "
-      "from what the server expects.";
-  if (error.problem == &kUnavailable && says("postgres")) {
+  if (says("postgres")) {
     if (says(" in: ")) return std::string(kStatement);  // it can be reached, and refuses what a session begins with
     if (says("certificate") || says("SSL"))
       return "Name the certificate of the authority that signed the server's with `sslrootcert=FILE` in the URL, and "
@@ -40,19 +62,23 @@ std::string remedy_of(const Error& error) {
     return "Start the server, or correct the host and the port in `database: {url: …}`.";
   }
   if (says("locked")) return "Another process holds a lock on the database: end it, or let it finish.";
-  if (says("full")) return "Free space on the file system of the database, or raise the quota.";
-  if (says("readonly") || says("read-only"))
+  if (says("full") || says("No space left") || says("quota"))
+    return "Free space on the file system of the database, or raise the quota.";
+  if (says("I/O error") || says("Input/output error"))
+    return "Look at the kernel log (`dmesg`): the disk or its file system refuses to read or write.";
+  if (says("readonly") || says("Read-only") || says("Permission denied"))
     return "Make the file and its folder writable for this process; a file system may be mounted read-only.";
+  if (says("Too many open files")) return "Raise the limit of open files of this process (`ulimit -n`).";
   if (says("unable to open") || says("cannot open"))
     return "Make the folder of the database, writable for this process, or name another file with `database: {url: "
            "'sqlite:PATH'}` in plimsoll.yaml.";
+  if (says("cannot be looked up"))
+    return "Look at the rights of its folder, at its mount and at the kernel log (`dmesg`); the server goes on by "
+           "itself.";
   if (says("moved or deleted")) return "Put the file back, or another that fits: the server uses it without a restart.";
   if (says("not a database"))
     return "Name another file with `database: {url: 'sqlite:PATH'}` in plimsoll.yaml; this one is left as it is.";
   if (says("malformed")) return "Restore the database from a backup; `plimsoll database verify` lists the damage.";
-  if (says("I/O error"))
-    return "Look at the kernel log (`dmesg`): the disk or its file system refuses to read or write.";
-  if (is_refused_statement(error)) return std::string(kStatement);
   return std::string(error.problem->remedy);
 }
 

@@ -93,6 +93,13 @@ std::string Dialect::where_missing(std::string statement) const {
   return statement;
 }
 
+Task<Result<bool>> has_table(Database& database, Loop& loop, std::string_view name) {
+  const auto asked = database.dialect().has_table(std::string(name));
+  auto there = co_await database.read(loop, asked.sql, asked.cells, false);
+  if (!there) co_return std::unexpected(std::move(there).error());
+  co_return !there->empty();
+}
+
 Task<Result<>> prepare_own_table(Session& session, const Dialect& dialect, OwnTable table) {
   session.alone("plimsoll.tables");
   const auto asked = dialect.has_table(std::string(table.name));

@@ -233,6 +233,9 @@ class Dialect {
 /// Whether a name stands in an SQL expression as a word of its own.
 bool mentions(std::string_view expression, std::string_view name);
 
+/// Whether a database has a table of this name, for who makes none where it is missing.
+Task<Result<bool>> has_table(Database& database, Loop& loop, std::string_view name);
+
 /// A table of the server's own: `columns` as Dialect::create_own_table takes them, `indexes` as statements.
 struct OwnTable {
   std::string_view name, columns;

@@ -30,6 +30,7 @@ struct Opening {
   enum class Purpose : std::uint8_t {
     requests,  ///< of a server, as the options say
     command,   ///< of an operator, with as few threads and connections as can be
+    look,      ///< the same, of one who changes nothing: nothing is made, and nothing of what is there is changed
     trial,     ///< what a start would do is tried: it sees all tables, and nothing that it does remains
   };
   Purpose purpose = Purpose::requests;

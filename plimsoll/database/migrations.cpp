@@ -116,17 +116,17 @@ Result<std::vector<Migration>> read_migrations(const std::string& folder) {
   namespace fs = std::filesystem;
   std::vector<Migration> files;
   std::error_code code;
-  if (!fs::exists(folder, code)) return files;
-  fs::directory_iterator entries{folder, code};
-  if (code) return fail(kMigration, "the folder " + folder + " cannot be read: " + code.message());
-  for (auto& entry : entries) {
-    if (entry.path().extension() != ".sql") continue;
-    auto text = read_file(entry.path());
-    if (!text)
-      return fail(kMigration, "the file " + entry.path().string() + " cannot be read: " + text.error().message());
-    files.push_back({.name = entry.path().stem().string(), .sql = std::move(*text), .checksum = {}});
+  fs::directory_iterator entry{folder, code};
+  if (code == std::errc::no_such_file_or_directory) return files;
+  for (; !code && entry != fs::directory_iterator(); entry.increment(code)) {
+    const auto& path = entry->path();
+    if (path.extension() != ".sql") continue;
+    auto text = read_file(path);
+    if (!text) return fail(kMigration, "the file " + path.string() + " cannot be read: " + text.error().message());
+    files.push_back({.name = path.stem().string(), .sql = std::move(*text), .checksum = {}});
     files.back().checksum = to_hex(as_text(sha256(files.back().sql)));
   }
+  if (code) return fail(kMigration, "the folder " + folder + " cannot be read: " + code.message());
   std::ranges::sort(files, {}, &Migration::name);
   return files;
 }
@@ -134,10 +134,9 @@ Result<std::vector<Migration>> read_migrations(const std::string& folder) {
 Result<std::vector<MigrationStatus>> migration_status(Database& database, const std::vector<Migration>& files) {
   return wait_for([&](Loop& loop) -> Task<Result<std::vector<MigrationStatus>>> {
     std::vector<AppliedMigration> applied;
-    const auto asked = database.dialect().has_table("plimsoll_migrations");
-    auto known = co_await database.read(loop, asked.sql, asked.cells, false);
+    auto known = co_await has_table(database, loop, "plimsoll_migrations");
     if (!known) co_return std::unexpected(std::move(known).error());
-    if (!known->empty()) {
+    if (*known) {
       auto rows = co_await database.read(loop, kApplied, {}, false);
       if (!rows) co_return std::unexpected(std::move(rows).error());
       for (auto& row : *rows)

@@ -92,7 +92,7 @@ Result<OpenDatabase> open(const Place& place, const Opening& opening) {
   options->log = opening.log;
   options->slow = opening.slow;
   options->trial = opening.purpose == Opening::Purpose::trial;
-  if (opening.purpose == Opening::Purpose::command) options->least = 0;
+  if (opening.purpose == Opening::Purpose::command || opening.purpose == Opening::Purpose::look) options->least = 0;
   if (opening.metrics)
     options->acquired = &opening.metrics->histogram("plimsoll_database_acquire_seconds",
                                                     "How long requests waited for a connection of the pool.");

@@ -251,7 +251,8 @@ constinit const std::span<const config::Field> kSqliteFields = kFields;
 Result<std::unique_ptr<Database>> open_sqlite(const SqliteOptions& options) {
   if (options.path.empty() || options.path == ":memory:")
     return fail(kUnavailable, "a database in memory has no readers beside its writer; name a file");
-  auto connection = SqliteConnection::open(options, SqliteConnection::Role::writer);
+  const auto role = options.read_as.empty() ? SqliteConnection::Role::writer : SqliteConnection::Role::reader;
+  auto connection = SqliteConnection::open(options, role);
   if (!connection) return std::unexpected(std::move(connection).error());
   auto made = std::make_unique<Sqlite>(std::move(*connection), options);
   if (auto started = made->start(); !started) return std::unexpected(std::move(started).error());

@@ -32,7 +32,8 @@ struct SqliteOptions {
   std::int64_t inline_steps = 20'000;
   std::int64_t group = 1'024;
   config::Duration gather = config::milliseconds(2);
-  std::string vfs{};               ///< of SQLite; empty: the system's. For tests
+  std::string read_as{};  ///< URI for SQLite, of a database that is only read (`uri_to_read`); empty: it is written
+  std::string vfs{};      ///< of SQLite; empty: the system's. For tests
   telemetry::Log* log = nullptr;   ///< for what an operator must know; null: none
   SlowStatements* slow = nullptr;  ///< is told of each statement that is; null: nobody
 };

@@ -271,9 +271,21 @@ std::size_t read(Field& field, sqlite3_stmt* statement, int column) {
 
 /// A new file is for its owner alone; SQLite gives its `-wal` and `-shm` the same rights. Only a file that is not there
 /// is opened here: to close one that a connection of this process uses would end the connection's locks.
-void make_private(const std::string& path) {
+/// Gives why the system refuses it; 0: it is there.
+int make_private(const std::string& path) {
   const int made = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (made >= 0) ::close(made);
+  if (made < 0) return errno == EEXIST ? 0 : errno;
+  ::close(made);
+  return 0;
+}
+
+/// SQLite's message, with what the system said where a call of it has failed. `refused`: what it has said before; 0:
+/// nothing.
+std::string with_system_error(sqlite3* db, int code, std::string_view message, int refused = 0) {
+  const int kind = code & 0xff;
+  int why = db && (kind == SQLITE_IOERR || kind == SQLITE_CANTOPEN) ? sqlite3_system_errno(db) : 0;
+  if (why != 0 && refused != 0) why = refused;
+  return std::string(message) + (why == 0 ? "" : " (" + std::string(std::strerror(why)) + ")");
 }
 
 /// The path is for operators: callers see only that the database is not available. A file that is no database and a
@@ -340,10 +352,17 @@ Error sqlite_error(int code, std::string_view message) {
 
 namespace {
 
+/// As it is, where there is no working directory: SQLite says what is wrong.
+std::filesystem::path absolute(const std::string& path) {
+  std::error_code unknown;
+  const auto found = std::filesystem::absolute(path, unknown);
+  return unknown ? std::filesystem::path(path) : found;
+}
+
 /// SQLite makes files beside a database to read it as well, but not where it is told that nobody writes; and nobody
 /// does on a medium that cannot be written, where there is no log.
 bool is_unchanging(const std::string& path) {
-  const auto folder = std::filesystem::absolute(path).parent_path();
+  const auto folder = absolute(path).parent_path();
   return ::access(folder.c_str(), W_OK) != 0 && (errno == EROFS || errno == EACCES) &&
          ::access((path + "-wal").c_str(), F_OK) != 0;
 }
@@ -352,7 +371,7 @@ bool is_unchanging(const std::string& path) {
 
 std::string sqlite_uri(const std::string& path) {
   std::string made = "file:";
-  for (const char c : std::filesystem::absolute(path).string())
+  for (const char c : absolute(path).string())
     if (c == '%' || c == '?' || c == '#') {
       char code[4];
       std::snprintf(code, sizeof code, "%%%02X", static_cast<unsigned>(c));
@@ -373,23 +392,25 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const SqliteOpt
   // Temporary files are made where the database is, which must be writable all the same: of several databases, where
   // the first is. Without such a place SQLite looks for another by itself.
   static const int placed = [&] {
-    const auto folder = std::filesystem::absolute(options.path).parent_path();
+    const auto folder = absolute(options.path).parent_path();
     if (!sqlite3_temp_directory) sqlite3_temp_directory = sqlite3_mprintf("%s", folder.c_str());
     return 0;
   }();
   (void)placed;
   std::unique_ptr<SqliteConnection> made{new SqliteConnection(role)};
   const bool unchanging = role == Role::reader && options.vfs.empty() && is_unchanging(options.path);
-  const auto name = unchanging ? sqlite_uri(options.path) + "?immutable=1" : options.path;
-  const int flags = (unchanging ? SQLITE_OPEN_READONLY | SQLITE_OPEN_URI : SQLITE_OPEN_READWRITE) |
+  const auto uri = unchanging ? sqlite_uri(options.path) + "?immutable=1" : options.read_as;
+  const auto& name = uri.empty() ? options.path : uri;
+  const int flags = (uri.empty() ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY | SQLITE_OPEN_URI) |
                     SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | (role == Role::writer ? SQLITE_OPEN_CREATE : 0);
-  if (role == Role::writer && options.vfs.empty()) make_private(options.path);
+  const int refused = role == Role::writer && options.vfs.empty() ? make_private(options.path) : 0;
   const int code =
       sqlite3_open_v2(name.c_str(), &made->db_, flags, options.vfs.empty() ? nullptr : options.vfs.c_str());
   if (code != SQLITE_OK)
     return std::unexpected(
-        cannot(options.path, "cannot open", code, made->db_ ? sqlite3_errmsg(made->db_) : sqlite3_errstr(code)));
+        cannot(options.path, "cannot open", code, with_system_error(made->db_, code, sqlite3_errstr(code), refused)));
   auto* db = made->db_;
+  if (!uri.empty()) made->leave_log();
   made->busy_milliseconds_ = static_cast<int>(options.busy.nanoseconds / kMillisecond);
   sqlite3_busy_timeout(db, made->busy_milliseconds_);
   if (role == Role::writer) sqlite3_set_authorizer(db, authorize, made.get());
@@ -413,7 +434,8 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const SqliteOpt
   }
   pragmas += "SELECT count(*) FROM sqlite_schema;";  // says now what is no database, or cannot be read
   if (sqlite3_exec(db, pragmas.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK)
-    return std::unexpected(cannot(options.path, "cannot use", sqlite3_errcode(db), sqlite3_errmsg(db)));
+    return std::unexpected(cannot(options.path, "cannot use", sqlite3_errcode(db),
+                                  with_system_error(db, sqlite3_errcode(db), sqlite3_errmsg(db))));
   sqlite3_progress_handler(db, kStride, &SqliteConnection::progress, made.get());
   if (role == Role::writer) sqlite3_wal_hook(db, &SqliteConnection::committed, made.get());
   if (role == Role::writer && options.vfs.empty()) {
@@ -564,7 +586,7 @@ bool SqliteConnection::has_used_up_keys() const {
 Error SqliteConnection::error_now(std::string_view sql) const {
   if (bounds_values_ && sqlite3_errcode(db_) == SQLITE_TOOBIG) return Error{&kOverBudget};
   int code = sqlite3_extended_errcode(db_);
-  std::string said = sqlite3_errmsg(db_);
+  auto said = with_system_error(db_, code, sqlite3_errmsg(db_));
   if (code == SQLITE_FULL && has_used_up_keys())
     return Error{&kConflict, "No further key can be generated: the largest there can be is taken."};
   // What could not be read SQLite may take for damage, or for a catalogue without tables.
@@ -772,14 +794,23 @@ bool SqliteConnection::is_empty() const {
   return path && *path && ::stat(path, &is) == 0 && is.st_size == 0;
 }
 
+namespace {
+
+/// Why `stat` has failed.
+std::string_view why_unseen() { return errno == ENOENT || errno == ENOTDIR ? kMoved : kUnseen; }
+
+}  // namespace
+
 std::string_view SqliteConnection::lost() {
   // Another program that opens an empty file under our name deletes the log, while SQLite here goes on writing to it.
   struct stat log{};
-  if (!log_path_.empty() && (::stat(log_path_.c_str(), &log) != 0 || Identity::of(log) != log_)) return kMoved;
+  if (!log_path_.empty() && ::stat(log_path_.c_str(), &log) != 0) return why_unseen();
+  if (!log_path_.empty() && Identity::of(log) != log_) return kMoved;
   if (path_.empty()) return has_moved() ? kMoved : std::string_view{};
   const auto state = checkpoints();
   struct stat is{};
-  if (::stat(path_.c_str(), &is) != 0 || Identity::of(is) != file_) return kMoved;
+  if (::stat(path_.c_str(), &is) != 0) return why_unseen();
+  if (Identity::of(is) != file_) return kMoved;
   const bool cut = log.st_size < log_size() && log_is_cut();  // asked again where what was seen may be older
   if (overwritten_ || written_of(is) != known_ || cut) return overwritten() ? kOverwritten : std::string_view{};
   if (state) checkpoints_ = *state;  // of a log that was begun anew, say
@@ -787,8 +818,8 @@ std::string_view SqliteConnection::lost() {
 }
 
 std::uint64_t* SqliteConnection::wal_index() {
-  if (mapped_) return mapped_;
-  constexpr int kRegion = 32 * 1024;  // bytes in which it is mapped
+  if (mapped_ || sqlite3_db_readonly(db_, "main") != 0) return mapped_;  // mapping it would make it
+  constexpr int kRegion = 32 * 1024;                                     // bytes in which it is mapped
   sqlite3_file* file = nullptr;
   if (sqlite3_file_control(db_, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file || !file->pMethods)
     return nullptr;

@@ -76,7 +76,7 @@ void add_row_functions(sqlite3* db, EmbeddedRows& embedded);
 /// Adds the orders of decimals and instants, in which columns and indexes stand.
 void add_collations(sqlite3* db);
 
-/// The path as SQLite's URI, without a query (https://www.sqlite.org/uri.html).
+/// The absolute path as SQLite's URI, without a query (https://www.sqlite.org/uri.html).
 std::string sqlite_uri(const std::string& path);
 
 /// One connection to a SQLite file, used by one thread at a time, with the statements it has prepared.
@@ -106,6 +106,8 @@ class SqliteConnection {
   std::int64_t rows() const { return embedded_.rows(); }
   /// A statement was ended early since the last call. One that changes rows has taken its transaction with it.
   bool interrupted() { return std::exchange(interrupted_, false); }
+  /// It is of a reader: it takes no lock of writers.
+  bool reads() const { return role_ == Role::reader; }
   /// No transaction is open: SQLite has rolled it back by itself after some errors (disk full, I/O error).
   bool idle() const;
   /// Frames in the log after the last commit of this connection.

@@ -36,8 +36,11 @@ class Folder {
 };
 
 Error no_folder() {
-  Error error = Error{&kMigration}.because("no folder can be made in " + fs::temp_directory_path().string() +
-                                           std::string(kRemedyFollows) + "Set TMPDIR to a folder that can be written.");
+  std::error_code unknown;
+  const auto folder = fs::temp_directory_path(unknown);
+  Error error = Error{&kMigration}.because("no folder can be made" + (unknown ? "" : " in " + folder.string()) +
+                                           " for temporary files" + std::string(kRemedyFollows) +
+                                           "Set TMPDIR to a folder that can be written.");
   error.retryable = false;
   return error;
 }
@@ -101,7 +104,7 @@ Result<> check_log(const SqliteOptions& options, telemetry::Log* log) {
 Result<> try_on_copy(SqliteOptions& options, OpenDatabase& made) {
   std::error_code unknown;
   if (const auto folder = fs::path(options.path).parent_path();
-      !folder.empty() && !fs::exists(folder, unknown) && !unknown) {
+      !folder.empty() && !fs::is_directory(folder, unknown) && !unknown) {
     Error error =
         Error{&kUnavailable}.because("there is no folder " + folder.string() + std::string(kRemedyFollows) +
                                      "Make the folder, or name another file with `database: {url: 'sqlite:PATH'}`.");
@@ -121,11 +124,13 @@ Result<OpenDatabase> open(const Place& place, const Opening& opening) {
   OpenDatabase made;
   options->log = opening.log;
   options->slow = opening.slow;
-  if (opening.purpose == Opening::Purpose::command) options->readers = 1;
+  const bool look = opening.purpose == Opening::Purpose::look;
+  const bool command = look || opening.purpose == Opening::Purpose::command;
+  if (command) options->readers = 1;
+  if (look) options->read_as = uri_to_read(options->path);
   if (opening.purpose != Opening::Purpose::trial)
     if (auto fits = check_log(*options, opening.log); !fits) return std::unexpected(std::move(fits).error());
-  if (opening.purpose != Opening::Purpose::command && opening.log && !opening.repeated)
-    log_recovery(options->path, *opening.log);
+  if (!command && opening.log && !opening.repeated) log_recovery(options->path, *opening.log);
   if (opening.purpose == Opening::Purpose::trial)
     if (auto copied = try_on_copy(*options, made); !copied) return std::unexpected(std::move(copied).error());
   auto opened = open_sqlite(*options);

@@ -1,6 +1,7 @@
 #include "plimsoll/database/sqlite_files.hpp"
 
 #include "plimsoll/base/owned_descriptor.hpp"
+#include "plimsoll/database/engine.hpp"
 #include "plimsoll/database/sqlite_connection.hpp"
 #include "plimsoll/database/sqlite_gate.hpp"
 
@@ -62,8 +63,9 @@ void remove_drafts_of_killed(const std::string& to) {
   namespace fs = std::filesystem;
   std::error_code ignored;
   const auto folder = fs::path(to).parent_path(), name = fs::path(to).filename();
-  for (const auto& entry : fs::directory_iterator(folder.empty() ? "." : folder, ignored)) {
-    const auto file = entry.path().filename().string();
+  fs::directory_iterator entry(folder.empty() ? "." : folder, ignored);
+  for (; entry != fs::directory_iterator(); entry.increment(ignored)) {
+    const auto file = entry->path().filename().string();
     std::string_view rest = file;
     if (!rest.starts_with(name.native() + ".") || !rest.ends_with(kDraft)) continue;
     rest.remove_prefix(name.native().size() + 1);
@@ -71,15 +73,30 @@ void remove_drafts_of_killed(const std::string& to) {
     if (rest.empty() || rest.find_first_not_of("0123456789") != rest.npos) continue;
     // Ours was the number of another before, which was killed: in a container every process may have the same.
     if (rest != std::to_string(::getpid()) && fs::exists("/proc/" + std::string(rest), ignored)) continue;
-    const Draft removed{.path = entry.path()};
+    const Draft removed{.path = entry->path()};
   }
+}
+
+/// The system refuses something of a file, as it may not at the next attempt. A folder that a relative path names is
+/// misspelt where it is not there.
+std::unexpected<Error> refused(const std::string& path, int why) {
+  auto said = "`" + path + "`: " + std::strerror(why);
+  const bool missing = why == ENOENT || why == ENOTDIR;
+  if (missing) said += std::string(kRemedyFollows) + "Make the folder, or name another file.";
+  Error error = Error{&kUnavailable}.because(std::move(said));
+  if (missing) error.retryable = may_be_mounted_later(path);
+  return std::unexpected(std::move(error));
 }
 
 Result<> synced(const std::string& path, int flags) {
   const OwnedDescriptor file{::open(path.c_str(), flags | O_CLOEXEC)};
-  if (!file || ::fsync(file.get()) != 0)
-    return std::unexpected(Error{&kUnavailable}.because(path + ": " + std::strerror(errno)));
+  if (!file || ::fsync(file.get()) != 0) return refused(path, errno);
   return {};
+}
+
+/// Whether SQLite takes a file of this name for one of its own beside a database.
+bool is_companion(std::string_view path) {
+  return path.ends_with("-journal") || path.ends_with("-wal") || path.ends_with("-shm");
 }
 
 Result<> copy(SqliteConnection& from, const std::string& to) {
@@ -133,7 +150,7 @@ struct Checksum {
 /// Whether some process holds the lock that every connection to a database in WAL mode holds (`WAL_DMS` of SQLite).
 bool in_use(const std::string& path) {
   constexpr off_t kDeadManSwitch = 128;
-  const OwnedDescriptor shared{::open((path + "-shm").c_str(), O_RDWR | O_CLOEXEC)};
+  const OwnedDescriptor shared{::open((path + "-shm").c_str(), O_RDONLY | O_CLOEXEC)};
   if (!shared) return false;
   struct flock lock{};
   lock.l_type = F_WRLCK;
@@ -147,7 +164,10 @@ bool in_use(const std::string& path) {
 
 Result<> back_up(const SqliteOptions& from, const std::string& to) {
   std::error_code ignored;
-  if (std::filesystem::exists(to, ignored)) return fail(kBackup, to + " exists already");
+  if (std::filesystem::exists(to, ignored)) return fail(kBackup, "`" + to + "` exists already");
+  if (is_companion(to))
+    return fail(kBackup, "SQLite takes `" + to + "` for a file of its own, and may delete it" +
+                             std::string(kRemedyFollows) + "Name it otherwise, such as `" + to + ".db`.");
   auto source = SqliteConnection::open(from, SqliteConnection::Role::reader);
   if (!source) return std::unexpected(std::move(source).error());
   remove_drafts_of_killed(to);
@@ -157,30 +177,40 @@ Result<> back_up(const SqliteOptions& from, const std::string& to) {
     if (!made) {
       const int why = errno;
       draft.kept = true;  // not ours
-      return fail(kBackup, draft.path + ": " + std::strerror(why));
+      return refused(to, why);
     }
   }
   if (auto copied = copy(**source, draft.path); !copied) return copied;
-  auto options = from;
-  options.path = draft.path;
-  auto wrong = verify(options);
+  auto wrong = verify({.path = draft.path});
   if (!wrong) return std::unexpected(std::move(wrong).error());
   if (!wrong->empty())
-    return fail(kBackup, "the copy is damaged, as its source may be (`plimsoll database verify`): " + wrong->front());
+    return fail(kBackup,
+                "the copy is damaged, as its source may be: " + wrong->front() + std::string(kRemedyFollows) +
+                    "`plimsoll database verify` lists what is damaged of the source: restore it from an earlier "
+                    "backup.");
   if (auto done = synced(draft.path, O_RDONLY); !done) return done;
   // A hard link does not replace a file that has come meanwhile, as a rename would.
-  if (::link(draft.path.c_str(), to.c_str()) != 0) return fail(kBackup, to + ": " + std::strerror(errno));
+  if (::link(draft.path.c_str(), to.c_str()) != 0)
+    return errno == EEXIST ? fail(kBackup, "`" + to + "` exists already") : refused(to, errno);
   return folder_synced(to);
 }
 
 Result<std::string> restore(const SqliteOptions& to, const std::string& from) {
   const auto path = real_path(to.path);
-  const auto failed = [](const std::string& what) { return fail(kRestore, what + ": " + std::strerror(errno)); };
+  const auto failed = [](const std::string& what) { return refused(what, errno); };
   std::error_code ignored;
-  if (!std::filesystem::exists(from, ignored)) return fail(kRestore, "there is no file " + from);
-  if (in_use(path))
-    return fail(kRestore, "a process uses " + path + std::string(kRemedyFollows) +
-                              "Stop the server first; or rename a copy of the backup over the file, which it notices.");
+  if (!std::filesystem::exists(from, ignored)) {
+    Error error = fail(kRestore, "there is no file `" + from + "`").error();
+    error.retryable = may_be_mounted_later(from);
+    return std::unexpected(std::move(error));
+  }
+  if (in_use(path)) {
+    Error error = Error{&kRestore}.because(
+        "a process uses `" + path + "`" + std::string(kRemedyFollows) +
+        "Stop the server first; or rename a copy of the backup over the file, which it notices.");
+    error.retryable = true;
+    return std::unexpected(std::move(error));
+  }
   const auto next = path + "-restored";
   std::filesystem::remove(next, ignored);  // of an attempt that was broken off
   auto source = to;
@@ -221,18 +251,19 @@ Result<std::vector<std::string>> damage_of(SqliteConnection& connection) {
 }
 
 Error damaged(const std::string& what) {
-  return Error{&kUnavailable}.because("sqlite: the database is damaged: " + what);
+  return Error{&kUnavailable}.because("sqlite: the database is damaged: " + what + std::string(kRemedyFollows) +
+                                      "Restore it from a backup; `plimsoll database verify` lists the damage.");
 }
 
 }  // namespace
 
-Result<std::vector<std::string>> verify(const SqliteOptions& options) {
-  auto connection = SqliteConnection::open(options, SqliteConnection::Role::reader);
-  if (!connection) return std::unexpected(std::move(connection).error());
-  auto found = damage_of(**connection);
+namespace {
+
+Result<std::vector<std::string>> wrong_in(SqliteConnection& connection) {
+  auto found = damage_of(connection);
   if (!found) return found;
   auto strays =
-      texts(**connection,
+      texts(connection,
             "SELECT 'a row of ' || \"table\" || ' (rowid ' || ifnull(rowid, '?') || ') refers to a row of ' || "
             "parent || ' that does not exist' FROM pragma_foreign_key_check LIMIT 100");
   if (!strays && is_damage(strays.error())) {
@@ -242,6 +273,21 @@ Result<std::vector<std::string>> verify(const SqliteOptions& options) {
   if (!strays) return strays;
   found->insert(found->end(), strays->begin(), strays->end());
   return found;
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> verify(SqliteOptions options) {
+  options.read_as = uri_to_read(options.path);
+  for (;;) {
+    auto connection = SqliteConnection::open(options, SqliteConnection::Role::reader);
+    if (!connection) return std::unexpected(std::move(connection).error());
+    auto found = wrong_in(**connection);
+    connection->reset();
+    // A server that has started or ended meanwhile may have changed what was read.
+    if (found && found->empty()) return found;
+    if (const auto now = uri_to_read(options.path); now == std::exchange(options.read_as, now)) return found;
+  }
 }
 
 Result<> is_sound(const SqliteOptions& options) {
@@ -368,9 +414,33 @@ Result<LogMatch> match_log(const SqliteOptions& options) {
   const bool put_there = written || (born && later(of_file.stx_ctime, of_log.stx_mtime));
   if (there == 0 && put_there && !rebooted_since(of_log.stx_mtime))
     return std::unexpected(foreign_log(path, "was put there after it"));
-  if (auto sound = is_sound(options); !sound)
+  auto reading = options;
+  reading.read_as = uri_to_read(path);
+  if (auto sound = is_sound(reading); !sound)
     return std::unexpected(foreign_log(path, "does not fit it: " + reason_of(sound.error())));
   return LogMatch::likely;
+}
+
+namespace {
+
+/// The version that writes it, at offset 18 of the file (https://www.sqlite.org/fileformat.html): 2 is WAL.
+bool in_wal_mode(const std::string& path) {
+  std::array<char, 20> head{};
+  const OwnedDescriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  return read_at(file.get(), head.data(), head.size(), 0) && head[18] == 2;
+}
+
+}  // namespace
+
+std::string uri_to_read(const std::string& path) {
+  const auto real = real_path(path);
+  const auto uri = sqlite_uri(real) + "?mode=ro";
+  if (in_use(real) || !in_wal_mode(real)) return uri;
+  struct stat log{}, index{};
+  // To read a file in WAL mode SQLite makes a log beside it, unless it is told that nobody writes; and the index of a
+  // log that is there anew, unless it may not write the one that is there.
+  if (::stat((real + "-wal").c_str(), &log) != 0 || log.st_size == 0) return uri + "&immutable=1";
+  return ::stat((real + "-shm").c_str(), &index) == 0 ? uri + "&readonly_shm=1" : uri;
 }
 
 namespace {
@@ -386,14 +456,9 @@ Error cannot_read(int code, std::string_view message) {
 class Untouched {
  public:
   ~Untouched() { sqlite3_close_v2(db_); }
-  /// `alone`: without its log, whosever that is.
-  Result<> open(const std::string& path, std::int64_t busy, bool alone = false) {
-    // SQLite makes a log and its index beside a file in WAL mode, also to read it, unless it is told that nobody
-    // writes; and nobody does where there is no log.
-    auto name = sqlite_uri(path) + "?mode=ro";
-    if (alone || (in_wal_mode(path) && !std::filesystem::exists(path + "-wal"))) name += "&immutable=1";
+  Result<> open(const std::string& uri, std::int64_t busy) {
     const int code =
-        sqlite3_open_v2(name.c_str(), &db_, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_EXRESCODE, nullptr);
+        sqlite3_open_v2(uri.c_str(), &db_, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_EXRESCODE, nullptr);
     if (code != SQLITE_OK) return std::unexpected(cannot_read(code, db_ ? sqlite3_errmsg(db_) : sqlite3_errstr(code)));
     sqlite3_busy_timeout(db_, static_cast<int>(busy));
     add_collations(db_);
@@ -420,23 +485,24 @@ class Untouched {
   }
 
  private:
-  /// The version that writes it, at offset 18 of the file (https://www.sqlite.org/fileformat.html): 2 is WAL.
-  static bool in_wal_mode(const std::string& path) {
-    std::array<char, 20> head{};
-    const OwnedDescriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-    return read_at(file.get(), head.data(), head.size(), 0) && head[18] == 2;
-  }
   sqlite3* db_ = nullptr;
   EmbeddedRows embedded_;  ///< of no use, but functions of indexes count into it
 };
 
+/// Of a file that is read without its log, whosever that is.
+std::string uri_alone(const std::string& path) { return sqlite_uri(path) + "?mode=ro&immutable=1"; }
+
 }  // namespace
 
 Result<> has_tables(const std::string& path, std::span<const std::string> tables, bool alone) {
-  std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) return std::unexpected(moved_error());
+  struct stat is{};
+  if (::stat(path.c_str(), &is) != 0) {
+    if (errno != ENOENT && errno != ENOTDIR) return refused(path, errno);
+    return std::unexpected(moved_error());
+  }
+  alone |= in_wal_mode(path) && ::stat((path + "-wal").c_str(), &is) != 0;
   Untouched file;
-  if (auto opened = file.open(path, 0, alone); !opened) return opened;
+  if (auto opened = file.open(alone ? uri_alone(path) : sqlite_uri(path) + "?mode=ro", 0); !opened) return opened;
   auto found = file.rows("SELECT name FROM sqlite_schema WHERE type='table'");
   if (!found) return std::unexpected(std::move(found).error());
   for (const auto& table : tables)
@@ -448,7 +514,7 @@ Result<> has_tables(const std::string& path, std::span<const std::string> tables
 
 Result<> is_sound_alone(const std::string& path) {
   Untouched file;
-  if (auto opened = file.open(path, 0, true); !opened) return opened;
+  if (auto opened = file.open(uri_alone(path), 0); !opened) return opened;
   auto found = file.rows("PRAGMA quick_check(1)");
   if (!found) return std::unexpected(std::move(found).error());
   return found->size() == 1 && found->front() == std::vector<std::string>{"ok"}
@@ -457,9 +523,10 @@ Result<> is_sound_alone(const std::string& path) {
 }
 
 Result<> copy_structure(const std::string& from, const SqliteOptions& to) {
-  if (!std::filesystem::exists(from)) return {};
+  std::error_code unknown;
+  if (!std::filesystem::exists(from, unknown) && !unknown) return {};
   Untouched source;
-  if (auto opened = source.open(from, to.busy.nanoseconds / kMillisecond); !opened) return opened;
+  if (auto opened = source.open(uri_to_read(from), to.busy.nanoseconds / kMillisecond); !opened) return opened;
   // Tables before what stands on them; those that a virtual table makes for itself come with it.
   auto made = source.rows(
       "SELECT s.sql FROM sqlite_schema s LEFT JOIN pragma_table_list t ON t.schema='main' AND t.name=s.name "

@@ -17,8 +17,9 @@ namespace plimsoll::database {
 Result<> back_up(const SqliteOptions& from, const std::string& to);
 
 /// What is wrong with a database: damaged pages and indexes, rows that refer to nothing. Empty: nothing. With the
-/// collations of this server, which other programs do not have. Blocks, and reads the whole file.
-Result<std::vector<std::string>> verify(const SqliteOptions& options);
+/// collations of this server, which other programs do not have. Blocks, and reads the whole file, of which it
+/// changes nothing.
+Result<std::vector<std::string>> verify(SqliteOptions options);
 
 /// Whether pages and indexes are as they should be: an error says what is damaged. Blocks, and reads the whole file.
 Result<> is_sound(const SqliteOptions& options);
@@ -45,6 +46,11 @@ Result<LogMatch> match_log(const SqliteOptions& options);
 /// Whether a file is a database that has all of these tables: an error says which it lacks, or why it cannot be read.
 /// Changes nothing of it. `alone`: what stands beside it is the log of another file, and is not looked at.
 Result<> has_tables(const std::string& path, std::span<const std::string> tables, bool alone);
+
+/// The URI by which SQLite reads a database and changes nothing of it: no file is made beside it, and a log that was
+/// left is read, and stays as it is; only where that has no index (`-shm`), SQLite makes one. It holds for as long as
+/// no server starts or ends. Only for a process that has not opened this database itself.
+std::string uri_to_read(const std::string& path);
 
 /// Makes in the database `to` what `from` has, without its rows: tables, indexes, views, triggers, and which migrations
 /// are applied. `from` is only read, and nothing is made beside it; a file that is not there has nothing. Blocks.

@@ -14,6 +14,8 @@
 namespace plimsoll::database {
 
 inline constexpr std::string_view kMoved = "sqlite: the database file was moved or deleted";
+inline constexpr std::string_view kUnseen =
+    "sqlite: the database file cannot be looked up: its folder, or its disk, refuses it";
 inline constexpr std::string_view kOverwritten =
     "sqlite: another program has written into the database file, or cut its log";
 /// An error with its cause, which goes without it where memory is short: for threads that have nobody to throw to.

@@ -549,7 +549,7 @@ void SqliteWriter::gather(std::unique_lock<std::mutex>& lock) {
 
 Result<> SqliteWriter::begin_now() {
   if (const auto why = lost(); !why.empty()) return std::unexpected(moved_error(why));
-  return connection_->run("BEGIN IMMEDIATE", {}, nullptr);
+  return connection_->run(connection_->reads() ? "BEGIN" : "BEGIN IMMEDIATE", {}, nullptr);
 }
 
 std::string_view SqliteWriter::lost() {

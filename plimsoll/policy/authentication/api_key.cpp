@@ -136,6 +136,9 @@ Task<Result<std::string>> ApiKeys::create(Loop& loop, const ApiKey& like, std::s
 
 Task<Result<std::vector<ApiKey>>> ApiKeys::list(Loop& loop) {
   static const auto sql = "SELECT " + std::string(kColumns) + " FROM plimsoll_keys ORDER BY created_at, id";
+  auto known = co_await database::has_table(database_, loop, kTable.name);
+  if (!known) co_return std::unexpected(std::move(known).error());
+  if (!*known) co_return std::vector<ApiKey>{};
   auto rows = co_await database_.read(loop, sql, {}, false);
   if (!rows) co_return std::unexpected(std::move(rows).error());
   std::vector<ApiKey> keys;
