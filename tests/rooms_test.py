@@ -164,6 +164,23 @@ class Rooms(harness.ServerTest):
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("room json uses edge, which stands after it", done.stdout)
 
+    def test_a_call_of_the_file_system_that_throws_is_found(self):
+        folder = self.directory()
+        for name in ("apps", "plimsoll", "scripts"):
+            shutil.copytree(harness.ROOT / name, folder / name)
+        check = [folder / "scripts/check-sources", "--files"]
+        self.assertEqual(self.command(check, folder).stdout, "0 calls of std::filesystem throw\n")
+        arena = folder / "plimsoll/base/arena.cpp"
+        text = arena.read_text()
+        for planted in ("std::filesystem::exists(path)", "std::filesystem::absolute(f(path, code))", "fs::is_regular_file(path, other)",
+                        "for (auto& each : std::filesystem::directory_iterator(path, code))", 'std::string("a//b") + fs::canonical(path)'):
+            with self.subTest(planted):
+                arena.write_text(text + f"\nvoid planted(const char* path, std::error_code& code) {{\n  {planted};\n}}\n")
+                done = self.command(check, folder)
+                self.assertEqual((done.returncode, f"plimsoll/base/arena.cpp:{text.count(chr(10)) + 3}: " in done.stdout), (1, True), done.stdout)
+        arena.write_text(text + "\nvoid planted(const char* path, std::error_code& code) {\n  std::filesystem::exists(path, code);  // fs::exists(path)\n}\n")
+        self.assertEqual(self.command(check, folder).returncode, 0)
+
     def test_the_server_knows_policies_by_their_rows_only(self):
         rows = (harness.ROOT / "plimsoll/server/chain.cpp").read_text()
         names = re.findall(r"^extern const Part (\w+);", rows, re.M)

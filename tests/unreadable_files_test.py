@@ -96,5 +96,50 @@ class Unreadable(harness.ServerTest):
             self.said_by(folder, "lint", "contract.yaml", "--ruleset", "rules.yaml", said=said, file="rules.yaml")
 
 
+class Refused(harness.ServerTest):
+    """Names that the system refuses to look up, and folders for temporary files that are none: each command says what is wrong with which."""
+
+    def folder(self):
+        folder = self.directory()
+        (folder / "contract.yaml").write_text(CONTRACT)
+        (folder / "migrations").mkdir()
+        (folder / "migrations" / "1_notes.sql").write_text("CREATE TABLE notes(id INTEGER PRIMARY KEY, title TEXT);")
+        os.symlink("loop", folder / "loop")
+        return folder
+
+    def test_a_name_that_cannot_be_looked_up(self):
+        folder = self.folder()
+        made = self.plimsoll("migrate", "up", "contract.yaml", directory=folder)
+        self.assertEqual(made.returncode, 0, made)
+        good = ("--database", "sqlite:contract.db")
+        for bad in ("x" * 300, "loop", "loop/x.db", "contract.yaml/x.db"):
+            named = ("--database", f"sqlite:{bad}")
+            (folder / "plimsoll.yaml").write_text(f"database: {{url: 'sqlite:{bad}'}}\nlimits: {{start-patience: 0s}}\n")
+            deployed = [("migrate", "status", "contract.yaml"), ("migrate", "up", "contract.yaml"), ("migrate", "new", "more", "contract.yaml", "--migrations", "new"),
+                        ("check", "contract.yaml", "--database"), ("serve", "contract.yaml", "--listen", "127.0.0.1:0", "--management", "off")]
+            alone = [("migrate", "up", bad), ("migrate", "rls", bad), ("migrate", "status", "contract.yaml", "--migrations", bad), ("check", bad), ("schema", "validate", bad, bad),
+                     ("jobs", "list", *named), ("jobs", "show", "1", *named), ("keys", "list", *named), ("keys", "create", "--name", "n", *named),
+                     ("database", "verify", *named), ("database", "backup", "y.db", *named), ("database", "backup", bad, *good), ("database", "restore", bad, *good),
+                     ("init", "made", "--from", f"sqlite:{bad}")]
+            if bad == "contract.yaml/x.db":
+                deployed.remove(("migrate", "new", "more", "contract.yaml", "--migrations", "new"))  # as where there is none yet
+            for command in (*deployed, *alone):
+                with self.subTest(command[:2], bad=bad[:20]):
+                    done = self.plimsoll(*command, directory=folder)
+                    self.assertIn(done.returncode, (2, 75), done.stdout + done.stderr)
+                    self.assertIn("error", done.stderr)
+                    self.assertNotIn("fault of the program", done.stderr)
+
+    def test_a_folder_for_temporary_files_that_is_none(self):
+        folder = self.folder()
+        made = self.plimsoll("migrate", "up", "contract.yaml", directory=folder)
+        self.assertEqual(made.returncode, 0, made)
+        for command in (("migrate", "new", "more", "contract.yaml"), ("check", "contract.yaml"), ("init", "made", "--from", "sqlite:contract.db")):
+            with self.subTest(command[:2]):
+                done = self.plimsoll(*command, directory=folder, environment={"TMPDIR": str(folder / "nowhere")})
+                self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+                self.assertIn("Set TMPDIR", done.stderr)
+
+
 if __name__ == "__main__":
     harness.main()

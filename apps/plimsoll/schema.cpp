@@ -133,7 +133,11 @@ int validate_lines() {
 /// Documents read from files, by their `file:` URI. They stay until the end.
 class Files {
  public:
-  static std::string uri(const fs::path& path) { return "file://" + fs::weakly_canonical(path).string(); }
+  static std::string uri(const fs::path& path) {
+    std::error_code unknown;
+    const auto found = fs::weakly_canonical(path, unknown);
+    return "file://" + (unknown ? path : found).string();
+  }
 
   Result<const Value*> read(const std::string& uri) {
     if (const auto found = documents_.find(uri); found != documents_.end()) return &found->second;

@@ -142,7 +142,8 @@ Result<> FileFolder::could_open(const std::string& path) {
   };
   if (open_folder(path)) return is_writable(path) ? Result<>{} : cannot_be("written to", path);
   if (errno != ENOENT) return cannot_be("opened", path);
-  const auto parent = (std::filesystem::absolute(path) / "").parent_path().parent_path();
+  std::error_code unknown;
+  const auto parent = (std::filesystem::absolute(path, unknown) / "").parent_path().parent_path();
   return is_writable(parent.string()) ? Result<>{} : cannot_be("made", path);
 }
 
