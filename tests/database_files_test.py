@@ -119,6 +119,32 @@ class LogOfOthers(faults_test.FaultTest):
             self.assertEqual({title for (title,) in database.execute("SELECT title FROM notes")}, in_file)
 
 
+class IndexOfTheLog(faults_test.FaultTest):
+    """Another program cuts `-shm`, which the processes that use a database have mapped."""
+
+    def test_a_server_whose_index_is_cut_ends_with_75_and_a_reason(self):
+        for size in (0, 4096):
+            with self.subTest(size):
+                server, folder, faults = self.prepare()
+                server.start()
+                acknowledged = {f"note {n}" for n in range(20)}
+                for title in sorted(acknowledged):
+                    self.assertEqual(server.post("/notes", {"title": title}).status, 201)
+                os.truncate(folder / "notes.db-shm", size)
+
+                def ended():
+                    with contextlib.suppress(OSError, http.client.HTTPException):
+                        if server.post("/notes", {"title": "later"}).status == 201:
+                            acknowledged.add("later")
+                    return not server.alive
+
+                harness.until(ended, lambda: f"the end of {server.describe()}")
+                self.assertEqual(server.wait(), 75, server.describe())
+                self.assertIn("-shm", self.event(server, "mapped-file-lost")["reason"])
+                server.restart()
+                self.assertLessEqual(acknowledged, self.titles(server))
+
+
 class Commands(faults_test.FaultTest):
     """What `plimsoll database` says of files, and how it ends: 75 where the same command may succeed later, else 2."""
     # All that chooses a help where an engine or the system says it: in the name of a folder it says nothing.

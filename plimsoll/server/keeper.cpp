@@ -28,6 +28,31 @@ void ignore(int signal) {
   if (::sigaction(signal, nullptr, &is) == 0 && is.sa_handler == SIG_DFL) std::signal(signal, SIG_IGN);
 }
 
+/// A page of a file that is mapped, such as the index of SQLite's log, is not to be had: another program has cut the
+/// file, or its disk fails. All that was acknowledged is in other files, and the next process maps this one anew. Calls
+/// only what a handler of signals may call.
+void end_without_page(int signal, siginfo_t* info, void*) {
+  if (info->si_code != BUS_ADRERR) {  // a fault of the program: the instruction is tried again, and ends it
+    std::signal(signal, SIG_DFL);
+    return;
+  }
+  constexpr std::string_view kLine =
+      R"({"level":"error","event":"mapped-file-lost","reason":"a file that is mapped in memory, such as that of the )"
+      R"(database with -shm behind its name, was cut by another program, or its disk fails","exit_status":75})"
+      "\n";
+  static_assert(kTemporaryFailure == 75);
+  (void)!::write(STDERR_FILENO, kLine.data(), kLine.size());
+  ::_exit(kTemporaryFailure);
+}
+
+void end_where_a_page_is_lost() {
+  struct sigaction is{};
+  if (::sigaction(SIGBUS, nullptr, &is) != 0 || is.sa_handler != SIG_DFL) return;  // that of a sanitizer stays
+  is.sa_sigaction = end_without_page;
+  is.sa_flags = SA_SIGINFO;
+  ::sigaction(SIGBUS, &is, nullptr);
+}
+
 }  // namespace
 
 Keeper::Keeper() {
@@ -36,6 +61,7 @@ Keeper::Keeper() {
   pthread_sigmask(SIG_BLOCK, &set_, &before_);
   for (const int each : kIgnored) ignore(each);
   for (int each = SIGRTMIN; each <= SIGRTMAX; ++each) ignore(each);
+  end_where_a_page_is_lost();
   thread_ = std::thread([this] { run(); });
 }
 
