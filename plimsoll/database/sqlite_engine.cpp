@@ -103,10 +103,11 @@ Result<> check_log(const SqliteOptions& options, telemetry::Log* log) {
 /// A copy of all tables without their rows stands for the file.
 Result<> try_on_copy(SqliteOptions& options, OpenDatabase& made) {
   std::error_code unknown;
-  if (const auto folder = fs::path(options.path).parent_path();
-      !folder.empty() && !fs::is_directory(folder, unknown) && !unknown) {
+  const auto parent = fs::path(options.path).parent_path();
+  const auto type = fs::status(parent, unknown).type();  // none: it cannot be told, and opening says why
+  if (!parent.empty() && type != fs::file_type::directory && type != fs::file_type::none) {
     Error error =
-        Error{&kUnavailable}.because("there is no folder " + folder.string() + std::string(kRemedyFollows) +
+        Error{&kUnavailable}.because("there is no folder " + parent.string() + std::string(kRemedyFollows) +
                                      "Make the folder, or name another file with `database: {url: 'sqlite:PATH'}`.");
     error.retryable = may_be_mounted_later(options.path);
     return std::unexpected(std::move(error));
