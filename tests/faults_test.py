@@ -1194,6 +1194,15 @@ class Starting(FaultTest):
         harness.until(lambda: self.readiness(server)[0] == 200, lambda: f"the start: {server.describe()}")
         self.assertEqual(server.post("/notes", {"title": "after"}).status, 201)
 
+    def test_readiness_says_why_a_start_waits(self):
+        server, folder, faults = self.prepare(limits=", start-patience: 60s")
+        faults.WRITE_ERROR = errno.ENOSPC
+        self.addCleanup(faults.none)
+        harness.Process.start(server)
+        harness.until(lambda: "full" in self.readiness(server)[1].get("starting", ""), lambda: f"{self.readiness(server)} {server.describe()}")
+        faults.none()
+        harness.until(lambda: self.readiness(server)[0] == 200, server.describe)
+
     def test_a_start_that_waits_ends_with_0_when_it_is_told_to(self):
         server, folder, faults = self.prepare(limits=", start-patience: 10m")
         faults.WRITE_ERROR = errno.ENOSPC

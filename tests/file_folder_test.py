@@ -170,6 +170,7 @@ class FilesInFolder(files_test.Files):
             refused = server.get(IMAGE)
             self.assertEqual((refused.status, refused.code), (503, "files-unavailable"), name)
             self.assertNotIn("secret", refused.text)
+            self.assertEqual(server.request("HEAD", IMAGE).status, 503, name)
         harness.until(lambda: "names no file" in server.output, "the log says why")
         odd = CONTRACT.replace("    notes:\n", "    '../../notes':\n").replace("table: notes", "table: '../../notes'")
         if self.engine == "sqlite":
@@ -328,6 +329,7 @@ class FilesInFolder(files_test.Files):
         path = self.kept(server)[0]
         path.unlink()
         os.mkfifo(path)
+        self.assertEqual(server.request("HEAD", IMAGE).status, 503)
         answer = server.get(IMAGE)
         self.assertEqual((answer.status, answer.code), (503, "files-unavailable"), answer)
         harness.until(lambda: "is no file" in server.output, "the log says why")

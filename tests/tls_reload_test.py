@@ -63,6 +63,13 @@ class Load(threading.Thread):
 
 
 class Tls(harness.ServerTest):
+    def test_a_key_of_another_certificate_is_said_to_be_one(self):
+        directory = self.directory()
+        crt, _ = make(directory, "tls")
+        _, key = make(directory, "other")
+        said = self.refused(CONTRACT, f"listen: ['127.0.0.1:0']\ntls: {{certificate: '{crt}', key: '{key}'}}\n", directory=directory)
+        self.assertIn("other.key: the key is not that of", said)
+
     def secure(self, config, directory):
         server = self.server(CONTRACT, config, directory=directory)
         harness.Process.start(server)

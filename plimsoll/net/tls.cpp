@@ -290,8 +290,11 @@ Result<Identity> Loaded::read(const Certificate& files) {
   SSL_CTX_set_alpn_select_cb(c, choose_protocol, nullptr);
   if (!use_chain(c, files.certificate)) return cannot(name_of_pem(files.certificate), "no certificate could be read");
   const auto& key = files.key.empty() ? files.certificate : files.key;
-  if (!use_key(c, key)) return cannot(name_of_pem(key), "no key without passphrase could be read");
-  if (SSL_CTX_check_private_key(c) != 1)
+  const bool used = use_key(c, key);
+  const auto why = ERR_peek_last_error();
+  const bool other = ERR_GET_LIB(why) == ERR_LIB_X509 && ERR_GET_REASON(why) == X509_R_KEY_VALUES_MISMATCH;
+  if (!used && !other) return cannot(name_of_pem(key), "no key without passphrase could be read");
+  if (!used || SSL_CTX_check_private_key(c) != 1)
     return cannot(name_of_pem(key), "the key is not that of " + name_of_pem(files.certificate));
   if (auto able = verify_callers(c); !able) return std::unexpected(std::move(able).error());
 

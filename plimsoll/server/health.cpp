@@ -22,6 +22,11 @@ std::string_view Health::path(Kind kind) {
   return {};
 }
 
+void Health::delayed(std::string why) {
+  const std::scoped_lock lock(mutex_);
+  delayed_ = std::move(why);
+}
+
 class Health::Answer final : public Handler {
  public:
   Answer(Health& health, Kind kind, Audience audience) : health_(health), kind_(kind), audience_(audience) {}
@@ -68,7 +73,10 @@ class Health::Answer final : public Handler {
     const auto state = health_.state_.load(std::memory_order_acquire);
     if (state == State::starting) {  // what is being made is not looked at
       word = "starting";
-      return reason(out, "starting", "migrations and tables are being prepared; the log names the phase");
+      const std::scoped_lock lock(health_.mutex_);
+      return reason(out, "starting",
+                    health_.delayed_.empty() ? "migrations and tables are being prepared; the log names the phase"
+                                             : health_.delayed_);
     }
     if (const auto lacks = services.backgrounds->lacks(); !lacks.empty()) {
       word = "unavailable";

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -36,6 +37,8 @@ class Health {
   /// Until this is called the process is starting. `probe` null: there is no database. `database`: whose replicas
   /// operators are told of; a process is ready without them.
   void serving(const WriteProbe* probe, const database::Database* database = nullptr);
+  /// Why a start that is tried again has not succeeded so far.
+  void delayed(std::string why);
   void draining() { state_.store(State::draining, std::memory_order_release); }
   /// The loops that must run for the process to be alive; they outlive the next call of `forget_loops`.
   void watch(std::vector<Loop*> loops);
@@ -64,6 +67,7 @@ class Health {
   const database::Database* database_ = nullptr;
   std::atomic<State> state_{State::starting};
   std::mutex mutex_;
+  std::string delayed_{};  ///< empty: nothing has failed
   std::vector<Pulse> pulses_;
 };
 

@@ -181,6 +181,7 @@ class Serving {
     return {.rest = [this](Nanoseconds span) { return keeper_.rest(span); },
             .told =
                 [this](const Error& error, Nanoseconds left) {
+                  instance_->health().delayed(database::reason_of(error));
                   log().write(telemetry::Level::warning, "start-delayed", [&](telemetry::Line& line) {
                     line.add("reason", database::reason_of(error)).add("seconds_left", left / kSecond);
                   });

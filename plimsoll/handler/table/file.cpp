@@ -227,10 +227,12 @@ class SendFile final : public Operation {
       auto head = rows.rows.empty() ? std::nullopt : head_of(*of.file, rows.rows.front());
       if (!head) co_return fail(kNoSuchRow);
       auto answer = answer_to(request, context, *head, bytes);
-      if (!answer || answer->status == 304 || request.method == "HEAD" || !bytes.more()) co_return answer;
+      const bool head_only = request.method == "HEAD";
+      if (!answer || answer->status == 304 || (head_only && !stored) || !bytes.more()) co_return answer;
       auto there = co_await bytes.fetch();
       if (!there) co_return std::unexpected(std::move(there).error());
       if (!*there) continue;
+      if (head_only) co_return answer;  // of a file whose bytes are there
       if (bytes.more())
         answer->body = lasting(bytes);
       else
