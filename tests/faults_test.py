@@ -1335,6 +1335,21 @@ class Jobs(FaultTest):
             self.assertEqual(standing, "scheduled")
             self.assertLess(abs(due / 1e9 - time.time() - 3600), 600, "an hour from when the clock was set")
 
+    def test_a_clock_that_is_set_forward_ends_no_idempotency_key(self):
+        contract = CONTRACT.replace("x-plimsoll: {table: notes}\n      requestBody", "x-plimsoll: {table: notes, idempotency: optional}\n      requestBody")
+        self.assertNotEqual(contract, CONTRACT)
+        server, folder, faults = self.prepare(contract)
+        self.addCleanup(lambda: setattr(faults, "CLOCK", 0))
+        faults.CLOCK = -2 * 86400
+        server.start()
+        key = {"Idempotency-Key": "once"}
+        first = server.post("/notes", {"title": "once"}, key)
+        self.assertEqual(first.status, 201, first)
+        faults.CLOCK = 0  # as when a machine whose clock was behind hears the time
+        again = server.post("/notes", {"title": "once"}, key)
+        self.assertEqual((again.status, again.headers.get("idempotent-replayed"), again.body), (201, "true", first.body), again)
+        self.assertEqual(self.query(folder, "SELECT count(*) FROM notes"), [(1,)])
+
     def test_dead_and_returned_jobs_are_events(self):
         service = jobs_test.Service()
         self.addCleanup(service.close)

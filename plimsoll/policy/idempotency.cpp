@@ -130,10 +130,11 @@ class Idempotency final : public Policy {
   /// One per process: flights of all operations, and the table.
   struct Shared {
     SingleFlight<std::shared_ptr<const RecordedAnswer>, Digest> flights;
+    std::shared_ptr<ExpiryClock> expiry;
     Result<> ready;
-    explicit Shared(database::Database& database)
-        : ready(database::wait_for([&](Loop& loop) -> Task<Result<>> {
-            auto made = co_await IdempotencyRecords{database}.prepare(loop);
+    Shared(database::Database& database, const Clock& clock)
+        : expiry(std::make_shared<ExpiryClock>(clock)), ready(database::wait_for([&](Loop& loop) -> Task<Result<>> {
+            auto made = co_await IdempotencyRecords{database, expiry}.prepare(loop);
             co_return made;
           })) {}
   };
@@ -146,7 +147,7 @@ class Idempotency final : public Policy {
       return fail(config::kConfiguration, "`idempotency` needs a database to remember answers in");
     if (options.honoured && !acts_elsewhere(options, build.operation))
       return build.wrong("honoured", "`honoured` has no effect where the request takes effect in the database");
-    auto shared = build.services.shared->of<Shared>(*build.services.database);
+    auto shared = build.services.shared->of<Shared>(*build.services.database, *build.services.clock);
     if (!shared->ready) return std::unexpected(shared->ready.error());
     return std::make_unique<Idempotency>(std::move(options), build, std::move(shared));
   }
@@ -174,10 +175,11 @@ class Idempotency final : public Policy {
   Idempotency(Options options, const Build& build, std::shared_ptr<Shared> shared)
       : options_(std::move(options)),
         operation_(build.operation.id),
-        records_{*build.services.database},
+        records_{*build.services.database, shared->expiry},
         shared_(std::move(shared)),
         leases_(acts_elsewhere(options_, build.operation)),
         may_repeat_(may_repeat(options_, build.operation.method)) {
+    shared_->expiry->keeps(options_.keep.nanoseconds);
     if (!build.services.metrics) return;
     const telemetry::Label labels[] = {{"operation", operation_}};
     replays_ = &build.services.metrics->counter(metrics[0].name, metrics[0].sentence, labels);
@@ -312,7 +314,7 @@ class Idempotency final : public Policy {
 
   Task<Result<Response>> lead(Request& request, Context& context, Next next, std::string_view id,
                               const Digest& fingerprint, Landing& landing) {
-    auto known = co_await records_.find(context.loop, id, context.wall);
+    auto known = co_await records_.find(context.loop, id);
     if (!known) co_return std::unexpected(std::move(known).error());
     if (const auto* first = known->fingerprint()) {
       if (*first != fingerprint) {
@@ -333,7 +335,7 @@ class Idempotency final : public Policy {
     crash_point("idempotency.answering");
     landing.brings = recording.recorded;
     if (!recording.overtaken) co_return answer;
-    auto theirs = co_await records_.find(context.loop, id, context.wall);
+    auto theirs = co_await records_.find(context.loop, id);
     if (!theirs) co_return std::unexpected(std::move(theirs).error());
     if (!theirs->answer) co_return answer;
     if (theirs->answer->fingerprint != fingerprint) co_return std::unexpected(refusal(Error{&kReused}));
@@ -351,7 +353,7 @@ class Idempotency final : public Policy {
                                         const Digest& fingerprint, Landing& landing, Nanoseconds until) {
     const auto& clock = *context.services.clock;
     while (true) {
-      auto known = co_await records_.find(context.loop, id, clock.wall());
+      auto known = co_await records_.find(context.loop, id);
       if (!known) co_return std::unexpected(std::move(known).error());
       if (const auto* first = known->fingerprint(); first && *first != fingerprint)
         co_return std::unexpected(refusal(Error{&kReused}));

@@ -179,9 +179,8 @@ Task<Result<>> IdempotencyRecords::prepare(Loop& loop) const {
   co_return written;
 }
 
-Task<Result<IdempotencyRecords::Known>> IdempotencyRecords::find(Loop& loop, std::string_view key,
-                                                                 Nanoseconds wall) const {
-  const Cell which[] = {std::string(key), wall};
+Task<Result<IdempotencyRecords::Known>> IdempotencyRecords::find(Loop& loop, std::string_view key) const {
+  const Cell which[] = {std::string(key), expiry_->now()};
   auto rows = co_await database_.read(
       loop, "SELECT fingerprint, status, headers, body FROM plimsoll_idempotency WHERE key = ? AND expires_at > ?",
       which, true);
@@ -226,24 +225,25 @@ Task<Result<bool>> IdempotencyRecords::insert(database::Session& session, std::s
                       std::move(made.fields),
                       std::string(made.body),
                       wall,
-                      wall + keep};
+                      wall + keep,
+                      expiry_->now()};
   auto inserted = co_await session.execute(
       "INSERT INTO plimsoll_idempotency(key, fingerprint, operation, status, headers, body, created_at, expires_at)"
       " VALUES(?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(key) DO UPDATE SET fingerprint = excluded.fingerprint,"
       " operation = excluded.operation, status = excluded.status, headers = excluded.headers, body = excluded.body,"
       " created_at = excluded.created_at, expires_at = excluded.expires_at"
-      " WHERE plimsoll_idempotency.expires_at <= excluded.created_at",
+      " WHERE plimsoll_idempotency.expires_at <= ?",
       row);
   if (!inserted) co_return std::unexpected(std::move(inserted).error());
   if (*inserted == 0) co_return false;
   if (stored_->fetch_add(1, std::memory_order_relaxed) % kStoredForRemoval == 0)
-    if (auto removed = co_await remove_expired(session, wall); !removed)
+    if (auto removed = co_await remove_expired(session); !removed)
       co_return std::unexpected(std::move(removed).error());
   co_return true;
 }
 
-Task<Result<>> IdempotencyRecords::remove_expired(database::Session& session, Nanoseconds wall) const {
-  const Cell most[] = {wall, std::int64_t{2 * kStoredForRemoval}};
+Task<Result<>> IdempotencyRecords::remove_expired(database::Session& session) const {
+  const Cell most[] = {expiry_->now(), std::int64_t{2 * kStoredForRemoval}};
   auto removed = co_await session.query(
       "DELETE FROM plimsoll_idempotency WHERE key IN (SELECT key FROM plimsoll_idempotency WHERE expires_at <= ?"
       " ORDER BY expires_at LIMIT ?" +

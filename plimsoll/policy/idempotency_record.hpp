@@ -5,6 +5,7 @@
 #include "plimsoll/database/database.hpp"
 #include "plimsoll/exchange/principal.hpp"
 #include "plimsoll/http/message.hpp"
+#include "plimsoll/policy/expiry_clock.hpp"
 
 #include <atomic>
 #include <memory>
@@ -67,12 +68,15 @@ class IdempotencyRecords {
     const Digest* fingerprint() const { return answer ? &answer->fingerprint : lease ? &lease->fingerprint : nullptr; }
   };
 
-  explicit IdempotencyRecords(database::Database& database) : database_(database) {}
+  /// `expiry`: by which records have expired.
+  IdempotencyRecords(database::Database& database, std::shared_ptr<ExpiryClock> expiry)
+      : database_(database), expiry_(std::move(expiry)) {}
   Task<Result<>> prepare(Loop&) const;
-  /// Nothing when there is none, or it has expired. `wall`: Unix nanoseconds.
-  Task<Result<Known>> find(Loop&, std::string_view key, Nanoseconds wall) const;
-  /// False when a live record of that key is there already. Each 32nd that is stored here, and the first, takes up to
-  /// 64 expired ones away, so that the table never holds more than what is live and a little, without a sweep.
+  /// Nothing when there is none, or it has expired.
+  Task<Result<Known>> find(Loop&, std::string_view key) const;
+  /// False when a live record of that key is there already. `wall`: Unix nanoseconds. Each 32nd that is stored here,
+  /// and the first, takes up to 64 expired ones away, so that the table never holds more than what is live and a
+  /// little, without a sweep.
   Task<Result<bool>> insert(database::Session&, std::string_view key, std::string_view operation, const RecordedAnswer&,
                             Nanoseconds wall, Nanoseconds keep) const;
 
@@ -92,8 +96,9 @@ class IdempotencyRecords {
   struct Row;
   Task<Result<bool>> insert(database::Session&, std::string_view key, std::string_view operation, Row, Nanoseconds wall,
                             Nanoseconds keep) const;
-  Task<Result<>> remove_expired(database::Session&, Nanoseconds wall) const;
+  Task<Result<>> remove_expired(database::Session&) const;
   database::Database& database_;
+  std::shared_ptr<ExpiryClock> expiry_;
   std::shared_ptr<std::atomic<std::uint32_t>> stored_ = std::make_shared<std::atomic<std::uint32_t>>(0);
 };
 

@@ -40,9 +40,11 @@ paths:
 )";
 
 struct SetClock final : Clock {
-  std::atomic<Nanoseconds> at{1'700'000'000 * kSecond};
-  Nanoseconds steady() const override { return system_clock().steady(); }
-  Nanoseconds wall() const override { return at; }
+  static constexpr Nanoseconds kBegin = 1'700'000'000 * kSecond;
+  std::atomic<Nanoseconds> at{kBegin};  ///< as time passes
+  std::atomic<Nanoseconds> set{0};      ///< by how much the wall clock was set forward
+  Nanoseconds steady() const override { return system_clock().steady() + at - kBegin; }
+  Nanoseconds wall() const override { return at + set; }
 };
 
 /// Writes one row and answers in the way its path says.
@@ -288,6 +290,18 @@ TEST_F(IdempotencyTest, AnExpiredKeyIsFreshAgainAndExpiredRecordsAreTakenAway) {
   EXPECT_EQ(count("plimsoll_idempotency"), 33);
 }
 
+TEST_F(IdempotencyTest, AClockThatIsSetForwardEndsNoRecordBeforeItsTime) {
+  const auto first = say({});
+  for (int i = 0; i < 40; ++i) say({.key = "other-" + std::to_string(i)});
+  clock_.set += 3 * 24 * 3600 * kSecond;
+  EXPECT_EQ(say({}).replayed, "true");
+  EXPECT_EQ(say({}).location, first.location);
+  for (int i = 0; i < 40; ++i) say({.key = "new-" + std::to_string(i)});
+  EXPECT_EQ(count("plimsoll_idempotency"), 81) << "none is removed";
+  clock_.at += 24 * 3600 * kSecond;
+  EXPECT_EQ(say({}).replayed, "");
+}
+
 TEST_F(IdempotencyTest, TheTableHoldsLittleMoreThanWhatIsLive) {
   constexpr int kLive = 24, kBeyond = 64;
   for (int i = 0; i < 400; ++i) {
@@ -392,7 +406,8 @@ TEST_F(IdempotencyTest, AnotherProcessThatWasFasterWinsAndThisOnesEffectIsUndone
       const auto id = record_key(context.principal, "pay", "k-1");
       auto put = co_await database.write(context.loop, [&](Session& session) -> Task<Result<>> {
         auto done =
-            co_await IdempotencyRecords{database}.insert(session, id, "pay", theirs, context.wall, 3600 * kSecond);
+            co_await IdempotencyRecords{database, std::make_shared<ExpiryClock>(*context.services.clock)}.insert(
+                session, id, "pay", theirs, context.wall, 3600 * kSecond);
         if (!done) co_return std::unexpected(std::move(done).error());
         co_return Result<>{};
       });
