@@ -298,6 +298,25 @@ class Authentication(AuthenticationFixture):
             self.assertEqual(asks(), 200, "the keys at hand stay in force")
         self.assertEqual(server.get("/livez").status, 200)
 
+    def test_a_key_file_that_cannot_be_read_any_more_leaves_the_keys_in_force_and_is_told(self):
+        server = self.start(CONFIG.replace("jwks: jwks.json", "jwks: jwks.json, refresh: 1ms"))
+        asks = lambda: server.get("/orders", headers={"Authorization": self.token("--role", "admin")}).status
+        self.assertEqual(asks(), 200)
+        path = self.folder / "jwks.json"
+        whole = path.read_bytes()
+        told = lambda: [line["why"] for line in server.logged() if line.get("event") == "keys not refreshed"]
+        for breaks, why in ((lambda: path.write_bytes(b""), "is not JSON"), (lambda: path.write_bytes(whole[:-5]), "is not JSON"), (path.unlink, "No such file"), (path.mkdir, "Is a directory|is no file")):
+            before = len(told())
+            breaks()
+            harness.until(lambda: asks() == 200 and len(told()) > before, lambda: f"{why}: {told()}")
+            self.assertRegex(told()[-1], why)
+            for _ in range(3):
+                self.assertEqual(asks(), 200, "the keys at hand stay in force")
+            self.assertEqual(len(told()), before + 1, "once for each change")
+        path.rmdir()
+        path.write_bytes(whole)
+        self.assertEqual(asks(), 200)
+
     def test_a_start_while_the_issuer_is_down_serves_what_needs_no_token_and_waits_for_the_keys(self):
         issuer = harness.Ports.take()  # nobody listens there
         self.addCleanup(harness.Ports.give_back, issuer)

@@ -5,6 +5,7 @@
 #include "plimsoll/base/read_file.hpp"
 #include "plimsoll/client/url.hpp"
 #include "plimsoll/json/parse.hpp"
+#include "plimsoll/telemetry/log.hpp"
 
 #include <sys/stat.h>
 
@@ -124,7 +125,10 @@ void TokenVerifier::refresh(Nanoseconds now, Nanoseconds least) {
   auto looked = looked_.load();
   if (options_.jwks.empty() || remote() || now - looked < least || !looked_.compare_exchange_strong(looked, now))
     return;
-  if (changed_at(options_.jwks) != changed_) (void)load(now);
+  if (changed_at(options_.jwks) == changed_) return;
+  if (const auto done = load(now); !done && log_)  // once for each change of the file
+    log_->write(telemetry::Level::warning, "keys not refreshed",
+                [&](telemetry::Line& line) { line.add("why", done.error().detail); });
 }
 
 std::uint64_t TokenVerifier::place_of(std::string_view token) {

@@ -8,6 +8,10 @@
 #include <atomic>
 #include <mutex>
 
+namespace plimsoll::telemetry {
+class Log;
+}
+
 namespace plimsoll::policy {
 
 /// `authentication.<scheme>` of a deployment, for tokens.
@@ -62,6 +66,8 @@ class TokenVerifier {
   /// What was wrong with keys that are passed over.
   std::vector<std::string> complaints() const { return keys()->complaints; }
   const TokenOptions& options() const { return options_; }
+  /// Told of a key file that was changed and cannot be read; outlives this.
+  void log_to(telemetry::Log* log) { log_ = log; }
   /// The keys are at a URL: somebody else fetches them (KeyRefresh) and has them adopted.
   bool remote() const { return remote_; }
   Result<> adopt(JwkSet set, Nanoseconds now);
@@ -99,7 +105,8 @@ class TokenVerifier {
   std::atomic<std::uint64_t> generation_{1};
   std::atomic<Nanoseconds> looked_{0};
   std::atomic<bool> wants_keys_{false}, adopted_{false};
-  std::int64_t changed_ = 0;  ///< of the file, when it was read; written by whoever won `looked_`
+  telemetry::Log* log_ = nullptr;  ///< null: none
+  std::int64_t changed_ = 0;       ///< of the file, when it was read; written by whoever won `looked_`
   std::unique_ptr<Shard[]> shards_ = std::make_unique<Shard[]>(kShards);
 };
 

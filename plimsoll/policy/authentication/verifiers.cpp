@@ -148,6 +148,7 @@ Result<Verifier> make_tokens(const contract::SecurityScheme& scheme, const contr
                            "A shared secret has at least 32 bytes; `openssl rand -base64 32` generates one.");
     return config::wrong(*section, why, "Add `jwks: FILE` or `jwks: https://…`, or a shared `secret`.");
   }
+  (*made)->log_to(services.log);
   if ((*made)->remote()) services.backgrounds->add(std::make_unique<KeyRefresh>(*made, scheme.name, services));
   if (services.log)
     for (const auto& complaint : (*made)->complaints())
