@@ -300,6 +300,31 @@ class Starts(PostgresTest):
             server.stop()
             postgres.sql(f"REVOKE CREATE ON SCHEMA public FROM {role}", self.name)
 
+    def test_a_later_migration_gives_the_rights_to_its_tables_as_the_documentation_says(self):
+        folder = self.lay()
+        postgres, role = self.postgres(), f"later_{self.name}"
+        page = (harness.ROOT / "docs/postgresql.md").read_text()
+        postgres.sql(f"CREATE ROLE {role} LOGIN PASSWORD 's3cret'")
+        of_role = lambda statements: re.sub(r"\bweb\b", role, statements)
+        all_tables = re.search(r"```sql\n(GRANT .*?)```", page, re.S)[1]
+        postgres.sql(of_role(all_tables), self.name)
+        self.begin(folder, (folder / "owner.yaml").read_text().replace("shop:", f"{role}:")).stop()  # its own tables are made now
+        makes = "CREATE TABLE fines(id serial PRIMARY KEY, amount integer);\n"
+        up = lambda statements: ((folder / "migrations/0099_fines.sql").write_text(statements), self.plimsoll("migrate", "up", "shop.yaml", "--config", "owner.yaml", directory=folder))[1]
+        refused = up(of_role(all_tables.splitlines()[1]) + "\n" + makes)
+        self.assertEqual(refused.returncode, 2, refused.stdout)
+        self.assertIn("permission denied for table plimsoll_", refused.stderr)
+        named = re.findall(r"`(GRANT [^`]*\bfines\w* TO web;)`", page)
+        self.assertEqual(len(named), 2, page)
+        applied = up(makes + of_role("\n".join(named)))
+        self.assertEqual((applied.returncode, applied.stdout), (0, "applied 0099_fines\n"), applied.stderr)
+        as_role = lambda table: f"SET ROLE {role}; INSERT INTO {table}(amount) VALUES(1); UPDATE {table} SET amount=2; DELETE FROM {table} WHERE amount=2 RETURNING id"
+        self.assertEqual(postgres.sql(as_role("fines"), self.name), "1")
+        default = re.search(r"`(ALTER DEFAULT PRIVILEGES [^`]*;)`", page)[1]
+        sequences = re.sub(r"GRANT .* TO", "GRANT USAGE ON SEQUENCES TO", default)
+        postgres.sql(f"SET ROLE shop; {of_role(default + sequences)} CREATE TABLE fees(id serial PRIMARY KEY, amount integer)", self.name)
+        self.assertEqual(postgres.sql(as_role("fees"), self.name), "1")
+
     def test_each_right_that_a_start_lacks_is_named_with_the_statement_that_gives_it(self):
         folder = self.lay()
         postgres, role = self.postgres(), f"clerk_{self.name}"
