@@ -31,11 +31,17 @@ void ReadyQueue::List::remove(Turn& turn) noexcept {
   --size;
 }
 
-/// On a loop with nothing else to do the first of a turn need not wait to see what else there is.
+/// The first of a turn of the loop need not see what else there is, and neither need those soon after it. The turn ends
+/// with the round.
 bool ReadyQueue::at_once() noexcept {
-  if (size_ > 0 || working_ || loop_.more_to_come() || turn_ == loop_.now()) return false;
-  turn_ = loop_.now();
-  return true;
+  if (size_ > 0 || working_) return false;
+  if (caught_up_) {
+    caught_up_ = false;
+    turn_ = loop_.now();
+    loop_.begin(*this);
+    return true;
+  }
+  return system_clock().steady() - turn_ < kAtOnce;
 }
 
 void ReadyQueue::wait(Turn& turn) noexcept {
@@ -149,6 +155,12 @@ void ReadyQueue::begin(Turn& turn) {
 }
 
 bool ReadyQueue::round() {
+  if (size_ == 0) {
+    // Where one took long, those that come next wait, so that the most important of them is the first.
+    caught_up_ = system_clock().steady() - turn_ < kAtOnce;
+    overload_.nobody_waits(loop_.now());
+    return false;
+  }
   const auto& clock = system_clock();
   const auto begun = clock.steady();
   auto before = begun;
@@ -179,7 +191,8 @@ bool ReadyQueue::round() {
     if (over && worked) break;
   }
   working_ = false;
-  if (size_ == 0) overload_.nobody_waits(before);
+  caught_up_ = size_ == 0;
+  if (caught_up_) overload_.nobody_waits(before);
   publish();
   return size_ > 0;
 }

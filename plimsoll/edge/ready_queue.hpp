@@ -17,12 +17,13 @@ struct WaitingEverywhere {
   std::array<std::atomic<std::int64_t>, 3> count{};  ///< critical, normal, sheddable
 };
 
-/// The requests of one loop whose heads have been read, and that nobody has begun. First all that has happened is
-/// looked at, so that the loop knows what it has to do; then they are begun, the most important first, for a few
-/// milliseconds or for as long as it took to look; then the loop looks again (for new connections, other sockets,
-/// timers). Where they are more than the loop can do, the excess is marked as refused before anything is done for it
-/// (`Admission`): the least important first, among those by cohorts of client addresses, which change every few
-/// seconds, and the oldest first.
+/// The requests of one loop whose heads have been read, and that nobody has begun. While little comes, each is begun as
+/// it comes, and answered while it lies in the nearest cache of the processor. Where a turn of the loop takes longer,
+/// first all that has happened is looked at, so that the loop knows what it has to do; then they are begun, the most
+/// important first, for a few milliseconds or for as long as it took to look; then the loop looks again (for new
+/// connections, other sockets, timers). Where they are more than the loop can do, the excess is marked as refused
+/// before anything is done for it (`Admission`): the least important first, among those by cohorts of client addresses,
+/// which change every few seconds, and the oldest first.
 class ReadyQueue final : public Work {
  public:
   ReadyQueue(Loop& loop, WaitingEverywhere& everywhere);
@@ -30,12 +31,14 @@ class ReadyQueue final : public Work {
 
   class Turn;
   /// `co_await queue.turn(context, peer, importance);` before a request is begun. Nobody waits on a loop that has
-  /// nothing else to do.
+  /// little to do.
   Turn turn(Context& context, const Peer& peer, Importance importance) noexcept;
   /// `co_await queue.again();` before a request that has begun goes on with what has come of its body.
   Turn again() noexcept;
   std::size_t size() const noexcept { return size_; }
 
+  /// What comes so soon after the first of a turn is begun as it comes, as long as nobody waits.
+  static constexpr Nanoseconds kAtOnce = kMillisecond / 2;
   /// What is worked on before the loop looks at other things again.
   static constexpr Nanoseconds kRound = 2 * kMillisecond;
   /// The same where reading what has come took longer than `kRound`: so long as that, at most.
@@ -69,7 +72,8 @@ class ReadyQueue final : public Work {
   std::array<std::int64_t, 3> published_{};
   std::array<List, kPlaces> lists_;
   std::size_t size_ = 0;
-  Nanoseconds turn_ = -1;  ///< of the loop, in which the last was begun without a wait
+  Nanoseconds turn_ = 0;   ///< when the first was begun in this turn of the loop
+  bool caught_up_ = true;  ///< none was begun in this turn, and nobody waits
   bool working_ = false, newest_first_ = false, critical_too_ = false;
   Overload overload_;
 };
