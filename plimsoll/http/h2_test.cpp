@@ -573,6 +573,28 @@ TEST(H2, AHandlersLineFeedBecomesNoField) {
   EXPECT_LT(said[0].payload.size(), 10u);
 }
 
+/// What the session writes behind a handler's fields stands in the table, and is not taken for one of them.
+TEST(H2, AHandlersContentLengthBecomesNoSecondOne) {
+  Peer peer;
+  ASSERT_TRUE(peer.greet());
+  peer.sent();
+  const Header length{"content-length", "5"};
+  const auto answer = [&](std::uint32_t id, bool has_length) {
+    EXPECT_TRUE(peer.receive(get(id)));
+    Headers headers{peer.arena};
+    headers.add("x-n", "a");
+    if (has_length) headers.add("content-length", "5");
+    peer.session->respond(peer.streams.back(), 200, headers, {&length, 1}, true);
+    peer.session->supply(peer.streams.back(), plimsoll::as_bytes("hello"), true);
+    const auto said = peer.said(kHeaders);
+    return said.empty() ? "nothing" : said[0].payload;
+  };
+  answer(1, false);
+  const auto usual = answer(3, false);
+  EXPECT_EQ(answer(5, true), usual);
+  EXPECT_EQ(answer(7, false), usual);
+}
+
 std::string connect(std::uint32_t stream, std::string_view protocol = "websocket", std::string_view more = {}) {
   return frame(kHeaders, kEndHeaders, stream,
                head("CONNECT", "/chat", literal(":protocol", protocol) + std::string(more)));
