@@ -164,9 +164,9 @@ void H2Session::State::write_head(H2Stream& stream, std::string& out) {
     if (block->unchanging)
       writer.fields(block->unchanging, block->fields, out);
     else
-      for (const auto& field : block->fields) writer.field(field.name, field.value, out);
+      writer.fields(block->fields, out);
   }
-  for (const auto& field : stream.more_) writer.field(field.name, field.value, out);
+  writer.fields(stream.more_, out);
   end_block(out, begin, stream.id_, stream.content_ ? 0 : h2::kEndStream);
 }
 

@@ -138,7 +138,7 @@ void H2ClientSession::State::write_head(H2Stream& stream, std::string& out) {
   writer.request(head.method, head.scheme, head.authority, head.path, out);
   if (!head.protocol.empty()) writer.field(":protocol", head.protocol, out);
   write_fields(stream.fields_, out);
-  for (const auto& field : stream.more_) writer.field(field.name, field.value, out);
+  writer.fields(stream.more_, out);
   end_block(out, begin, stream.id_, stream.content_ ? 0 : h2::kEndStream);
   highest = stream.id_;
   made.head_written();

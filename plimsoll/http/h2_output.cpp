@@ -69,9 +69,13 @@ void Machine::write_next(H2Stream& stream, std::string& out) {
 
 /// Without what must not stand there; a handler's mistake must not become a second field.
 void Machine::write_fields(std::span<const Header> fields, std::string& out) {
-  for (const auto& field : fields) {
+  for (;;) {
     // The one field of this kind that is written all the same, by us, and so may be found again.
-    if (field.name != "content-length" && writer.again(field.name, field.value, out)) continue;
+    const auto length = std::ranges::find(fields, std::string_view("content-length"), &Header::name);
+    fields = fields.subspan(writer.again({fields.begin(), length}, out));
+    if (fields.empty()) return;
+    const auto& field = fields.front();
+    fields = fields.subspan(1);
     const auto form = form_of(field.name);
     if (form == NameForm::wrong || is_framing(field.name) || !is_one_line(field.value)) continue;
     if (form == NameForm::lower) {

@@ -1,7 +1,6 @@
 #include "plimsoll/http/hpack_writer.hpp"
 
 #include "plimsoll/base/copy.hpp"
-#include "plimsoll/http/field_check.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -18,10 +17,10 @@ namespace {
     return x ^ y;
   };
   if (size >= 16) {
-    const auto equal = [&](std::size_t at) { return !bytes16::any(bytes16::load(a + at) != bytes16::load(b + at)); };
-    for (std::size_t at = 0; at + 16 < size; at += 16)
-      if (!equal(at)) return false;
-    return equal(size - 16);
+    const auto differ16 = [&](std::size_t at) { return bytes16::load(a + at) ^ bytes16::load(b + at); };
+    auto all = differ16(size - 16);
+    for (std::size_t at = 0; at + 16 < size; at += 16) all |= differ16(at);
+    return !bytes16::any(all != 0);
   }
   if (size >= 8) return (differ(std::uint64_t{}, 0) | differ(std::uint64_t{}, size - 8)) == 0;
   if (size >= 4) return (differ(std::uint32_t{}, 0) | differ(std::uint32_t{}, size - 4)) == 0;
@@ -62,7 +61,7 @@ char* put_text(char* at, std::string_view value) {
   return at + value.size();
 }
 
-void indexed(std::string& out, std::uint32_t index) {
+[[gnu::always_inline]] inline void indexed(std::string& out, std::uint32_t index) {
   if (index < 0x7f)  // nearly always
     out += static_cast<char>(kIndexed | index);
   else
@@ -76,6 +75,18 @@ void literal(std::string& out, std::uint8_t form, std::uint32_t named_at, std::s
     if (!named_at) at = put_text(at, name);
     return put_text(at, value);
   });
+}
+
+/// A value that is looked at on the way: false, and nothing is written, where it would end its line.
+[[gnu::always_inline]] inline bool append_value(std::string& out, std::uint32_t named_at, std::string_view value) {
+  bool good = true;
+  append(out, 2 * kLongestNumber + value.size(), [&](char* begin) {
+    auto* at = put_number(begin, kPlain, 4, named_at);
+    at = put_number(at, 0, 7, static_cast<std::uint32_t>(value.size()));
+    good = copy_unless(bytes16::line_breaking, value, at);
+    return good ? at + value.size() : begin;
+  });
+  return good;
 }
 
 /// Where the static table has this name (appendix A); 0: nowhere.
@@ -200,22 +211,32 @@ bool HpackWriter::is_named(std::uint32_t number, std::string_view name) {
   return there(number) && entry(number).name == name.size() && same(entry(number).text.get(), name.data(), name.size());
 }
 
-bool HpackWriter::again(std::string_view name, std::string_view value, std::string& out) {
-  if (place_ == kPlaces) return false;
-  const auto& place = places_[place_];
-  if (!there(place.number)) return false;
-  auto& e = entry(place.number);
-  if (e.name != name.size() || !same(e.text.get(), name.data(), name.size())) return false;
-  if (place.literal) {
-    if (!is_one_line(value)) return false;
-    literal(out, kPlain, place.named_at ? place.named_at : index(place.number), {}, value);
-  } else {
-    if (e.value != value.size() || !same(e.text.get() + e.name, value.data(), value.size())) return false;
-    ++e.hits;
-    indexed(out, index(place.number));
+std::size_t HpackWriter::again(std::span<const Header> fields, std::string& out) {
+  std::size_t written = 0;
+  for (; written < fields.size() && place_ < kPlaces; ++written, ++place_) {
+    const auto& [name, value] = fields[written];
+    const auto& place = places_[place_];
+    if (!there(place.number)) break;
+    auto& e = entry(place.number);
+    if (e.name != name.size() || !same(e.text.get(), name.data(), name.size())) break;
+    if (place.literal) {
+      if (!append_value(out, place.named_at ? place.named_at : index(place.number), value)) break;
+    } else {
+      if (e.value != value.size() || !same(e.text.get() + e.name, value.data(), value.size())) break;
+      ++e.hits;
+      indexed(out, index(place.number));
+    }
   }
-  ++place_;
-  return true;
+  return written;
+}
+
+void HpackWriter::fields(std::span<const Header> fields, std::string& out) {
+  for (;;) {
+    fields = fields.subspan(again(fields, out));
+    if (fields.empty()) return;
+    look_up(fields.front().name, fields.front().value, out);
+    fields = fields.subspan(1);
+  }
 }
 
 void HpackWriter::fields(std::uint64_t number, std::span<const Header> fields, std::string& out) {
@@ -227,7 +248,7 @@ void HpackWriter::fields(std::uint64_t number, std::span<const Header> fields, s
   }
   const auto begin = out.size();
   const auto inserted = inserted_;
-  for (const auto& each : fields) field(each.name, each.value, out);
+  this->fields(fields, out);
   if (inserted != inserted_) return;
   run_.number = number;
   run_.inserted = inserted_;

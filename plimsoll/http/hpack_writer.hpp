@@ -35,12 +35,15 @@ class HpackWriter {
                std::string& out);
   /// `name` in lower case.
   void field(std::string_view name, std::string_view value, std::string& out) {
-    if (!again(name, value, out)) look_up(name, value, out);
+    const Header one{name, value};
+    if (again({&one, 1}, out) == 0) look_up(name, value, out);
   }
-  /// Writes the field if it stood at this place in the block before with this value, or with always another one; false:
-  /// nothing was written. What was written before needs no second look at its characters, a new value has one here: it
-  /// ends no line.
-  bool again(std::string_view name, std::string_view value, std::string& out);
+  /// Writes as many of the first fields as stood at these places in the block before with these values, or with always
+  /// another one; how many. What was written before needs no second look at its characters, a new value has one here:
+  /// it ends no line.
+  std::size_t again(std::span<const Header> fields, std::string& out);
+  /// Fields in lower case.
+  void fields(std::span<const Header> fields, std::string& out);
   /// Fields in lower case that stay as they are (`number`, FieldBlock::unchanging).
   void fields(std::uint64_t number, std::span<const Header> fields, std::string& out);
 
