@@ -19,20 +19,23 @@ namespace {
 
 using database::Cell;
 
-/// Parts of a digest, each behind its length, so that none can be moved into the next.
-class Parts {
- public:
-  Parts& add(std::string_view part) {
-    const auto size = std::uint64_t{part.size()};
-    hash_.update({reinterpret_cast<const char*>(&size), sizeof size});
-    hash_.update(part);
-    return *this;
-  }
-  Digest finish() { return hash_.finish(); }
+void append_length(std::string& to, std::string_view part) {
+  const auto length = std::uint64_t{part.size()};
+  to.append(reinterpret_cast<const char*>(&length), sizeof length);
+}
 
- private:
-  Sha256 hash_;
-};
+/// Parts of a digest, each behind its length, so that none can be moved into the next.
+std::string in_parts(std::initializer_list<std::string_view> parts) {
+  std::size_t size = sizeof(std::uint64_t);  // room for one more length
+  for (const auto part : parts) size += sizeof(std::uint64_t) + part.size();
+  std::string made;
+  made.reserve(size);
+  for (const auto part : parts) {
+    append_length(made, part);
+    made += part;
+  }
+  return made;
+}
 
 /// A lease is a row without a status: in place of the fields of an answer stand the token and the end of the lease, as
 /// fields. So one key has one row, and whoever changes it has seen which of the two it is.
@@ -44,6 +47,7 @@ constexpr std::uint32_t kStoredForRemoval = 32;
 
 std::string written(const std::vector<std::pair<std::string, std::string>>& fields) {
   std::string text;
+  text.reserve(64 * fields.size());
   json::Writer out{text};
   out.begin_array();
   for (auto& [name, value] : fields) out.begin_array().string(name).string(value).end_array();
@@ -67,12 +71,14 @@ Result<Lease> lease_of(const RecordedAnswer& row) {
 /// Parameters count where a text or a file may keep them; what is parsed (`charset` of JSON) reads the same without.
 std::string meaning_of_type(const Request& request, const contract::Operation* operation) {
   const auto sent = request.headers.joined("content-type");
+  const auto* body = operation && operation->body ? &*operation->body : nullptr;
+  const bool declares = body && !body->content.empty();
+  if (declares && sent == body->content[0].name && !sent.contains(';')) return {};
   auto type = http::essence(sent);
   const auto kind = contract::body_kind(type);
   const bool keeps = kind == contract::BodyKind::text || kind == contract::BodyKind::binary;
   if (keeps && sent.contains(';')) return std::string(sent);
-  const auto* body = operation && operation->body ? &*operation->body : nullptr;
-  if (body && !body->content.empty() && http::essence(body->content[0].name) == type) type.clear();
+  if (declares && http::essence(body->content[0].name) == type) type.clear();
   return type;
 }
 
@@ -105,11 +111,8 @@ IdempotencyKey read_idempotency_key(const Headers& headers) {
 }
 
 std::string record_key(const Principal* principal, std::string_view operation, std::string_view key) {
-  Parts parts;
-  parts.add(principal ? principal->tenant : "").add(principal ? principal->scheme : "");
-  parts.add(principal ? principal->subject : "").add(operation).add(key);
-  const auto digest = parts.finish();
-  return to_base64url(as_text(digest));
+  const auto& who = principal ? *principal : Principal{};
+  return to_base64url(as_text(sha256(in_parts({who.tenant, who.scheme, who.subject, operation, key}))));
 }
 
 std::string key_between_services(std::string_view record_key) {
@@ -117,14 +120,16 @@ std::string key_between_services(std::string_view record_key) {
 }
 
 Digest fingerprint_of(const Request& request, const Context& context) {
-  Parts parts;
-  parts.add(request.method).add(request.path).add(request.query).add(context.input.body_text);
-  if (request.headers.contains("if-match")) parts.add(request.headers.joined("if-match"));
+  const auto body = context.input.body_text;
+  auto before = in_parts({request.method, request.path, request.query});
+  append_length(before, body);
+  std::string behind;
+  if (request.headers.contains("if-match")) behind += in_parts({request.headers.joined("if-match")});
   // Base paths of versions are in the path already.
   const auto& version = context.services.version;
-  if (!version.empty() && version[0] != '/') parts.add("version").add(version);
-  if (const auto type = meaning_of_type(request, context.operation); !type.empty()) parts.add("type").add(type);
-  return parts.finish();
+  if (!version.empty() && version[0] != '/') behind += in_parts({"version", version});
+  if (const auto type = meaning_of_type(request, context.operation); !type.empty()) behind += in_parts({"type", type});
+  return sha256({before, body, behind});
 }
 
 Task<Result<>> read_whole_body(Request& request, Context& context) {

@@ -216,6 +216,20 @@ TEST_F(IdempotencyTest, AKeyThatCannotBeReadIsRefused) {
   EXPECT_EQ(say({.key = std::string(255, 'k')}).status, 201);
 }
 
+TEST_F(IdempotencyTest, RecordsAreThoseOfEarlierVersions) {
+  say({});
+  say({.key = "k-2", .match = "\"1\""});
+  auto rows = database::wait_for([&](Loop& loop) -> Task<Result<database::Rows>> {
+    auto read =
+        co_await database_->read(loop, "SELECT key, fingerprint FROM plimsoll_idempotency ORDER BY rowid", {}, false);
+    co_return read;
+  });
+  ASSERT_TRUE(rows && rows->size() == 2);
+  EXPECT_EQ((*rows)[0][0], Cell{"mfejjtH483s0ziPrWw7ONT8i3x8W0SvfNGqkAx40Jgo"});
+  EXPECT_EQ((*rows)[0][1], Cell{"MflpiZGWnUsIB-DnPc-06gyboR_0w3JFtXjRNiceQZE"});
+  EXPECT_EQ((*rows)[1][1], Cell{"ZdTS_ZOfi7XZlglmd_VnKTOYC5OdI9oF5T47MuSgXRA"});
+}
+
 TEST_F(IdempotencyTest, QuotedAndBareAreTheSameKey) {
   say({.key = "abc"});
   EXPECT_EQ(say({.key = "\"abc\""}).replayed, "true");
