@@ -21,6 +21,7 @@ namespace plimsoll::table {
 
 using database::Cell;
 using database::Session;
+using database::Statement;
 
 namespace {
 
@@ -215,12 +216,33 @@ Error Writing::all_told(Error error, const json::Value& body, std::string_view p
   return wrong_fields(*error.problem, std::move(fields));
 }
 
+Statement Writing::insert_of(std::span<const std::optional<Cell>> cells) const {
+  std::string given;
+  given.reserve(cells.size());
+  std::size_t count = 0;
+  for (const auto& cell : cells) {
+    given += !cell ? '-' : cell->index() == 0 ? 'n' : 'v';
+    count += cell.has_value();
+  }
+  if (const auto last = last_insert_.load(); last && last->given == given) {
+    Statement same{last->sql, {}};
+    same.cells.reserve(count);
+    for (const auto& cell : cells)
+      if (cell) same.cells.push_back(*cell);
+    return same;
+  }
+  auto made = insert_statement(database_.dialect(), table(), cells, forms_->all);
+  // Some databases say a value several times.
+  if (made.cells.size() == count) last_insert_.store(std::make_shared<const Inserted>(std::move(given), made.sql));
+  return made;
+}
+
 Task<Result<Row>> Writing::insert(Session& session, const Change& change, const Caller& caller,
                                   std::string_view prefix) const {
   if (!guarded_.empty())
     if (auto seen = co_await check_references(session, change, nullptr, caller, prefix); !seen)
       co_return std::unexpected(std::move(seen).error());
-  const auto statement = insert_statement(database_.dialect(), table(), change.cells, forms_->all);
+  const auto statement = insert_of(change.cells);
   auto rows = co_await session.query(statement.sql, statement.cells);
   if (!rows) {
     auto told = co_await explained(session, std::move(rows).error(), &change, nullptr, prefix);

@@ -6,6 +6,7 @@
 #include "plimsoll/handler/table/operation.hpp"
 #include "plimsoll/handler/table/references.hpp"
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <span>
@@ -109,6 +110,8 @@ class Writing : public Operation {
                               std::string_view prefix) const;
 
  private:
+  /// The INSERT of a row. Rows with values for the same columns have the same text, which is taken from the last one.
+  database::Statement insert_of(std::span<const std::optional<database::Cell>> cells) const;
   /// The column that a pointer into a row begins with.
   std::optional<std::size_t> column_of(std::string_view instance) const;
   /// Takes away what points to no column of the contract: the name of a rule, or a column that it does not know.
@@ -163,6 +166,11 @@ class Writing : public Operation {
 
  private:
   std::shared_ptr<const schema::Validator> validator_;
+  struct Inserted {
+    std::string given;  ///< of each column, whether there was a value, a null or nothing
+    std::string sql;
+  };
+  mutable std::atomic<std::shared_ptr<const Inserted>> last_insert_;
   bool counts_key_ = false;
   const Location* location_ = nullptr;  ///< where rows are read; null: nowhere
 };
