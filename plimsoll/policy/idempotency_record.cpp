@@ -111,7 +111,8 @@ IdempotencyKey read_idempotency_key(const Headers& headers) {
 }
 
 std::string record_key(const Principal* principal, std::string_view operation, std::string_view key) {
-  const auto& who = principal ? *principal : Principal{};
+  static const Principal kNone;
+  const auto& who = principal ? *principal : kNone;
   return to_base64url(as_text(sha256(in_parts({who.tenant, who.scheme, who.subject, operation, key}))));
 }
 
