@@ -1,5 +1,6 @@
 #include "plimsoll/http/target.hpp"
 
+#include "plimsoll/base/copy.hpp"
 #include "plimsoll/base/percent.hpp"
 #include "plimsoll/http/characters.hpp"
 
@@ -11,6 +12,20 @@ namespace {
 
 bool is_encoded(std::string_view text, std::size_t at) {
   return at + 2 < text.size() && hex_value(text[at + 1]) >= 0 && hex_value(text[at + 2]) >= 0;
+}
+
+/// All but letters, digits, `-` and `/`.
+constexpr auto unusual_in_path = [](Bytes16 text) {
+  return ~(((text | 0x20) - 'a' < 26) | (text - '0' < 10) | (text == '-') | (text == '/'));
+};
+
+/// So many characters of a text are usual ones of a path, sixteen looked at at once: of most paths, all.
+std::size_t skip_usual(std::string_view text) {
+  const auto usual = [&](std::size_t at) { return !bytes16::any(unusual_in_path(bytes16::load(text.data() + at))); };
+  std::size_t at = 0;
+  for (; at + 16 <= text.size(); at += 16)
+    if (!usual(at)) return at;
+  return at > 0 && usual(text.size() - 16) ? text.size() : at;
 }
 
 bool is_address_literal(std::string_view text) {  // what stands between [ and ]
@@ -79,7 +94,7 @@ std::expected<Target, std::string_view> split_target(std::string_view target) {
     if (!is_authority(parts.authority))
       return std::unexpected("The authority of the target is not a host with an optional port.");
   }
-  std::size_t at = 0;
+  auto at = skip_usual(rest);
   for (; at < rest.size() && rest[at] != '?'; ++at) {
     if (!is(characters::kPath, rest[at])) return std::unexpected("A character in the path must be percent-encoded.");
     if (rest[at] == '%' && !is_encoded(rest, at))
