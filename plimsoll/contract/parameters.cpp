@@ -140,6 +140,21 @@ std::span<const Value* const> Parameters::read(std::span<const std::string_view>
     for (auto& pair : query)  // a credential belongs to no object that takes whatever it is given
       if (std::ranges::find(credentials_, pair.name) != credentials_.end()) pair.used = true;
   auto* values = arena.array<const Value*>(readers_.size());
+  const auto find = [&](std::size_t i) -> ValueReader::Found {
+    const auto& reader = readers_[i];
+    switch (operation_.parameters[i].in) {
+      case In::path:
+        return in_path_[i] < path.size() ? reader.from_path(path[in_path_[i]], arena) : ValueReader::Found{};
+      case In::query: return reader.from_pairs(query, arena);
+      case In::header: return reader.from_header(request.headers, arena);
+      case In::cookie: return reader.from_pairs(cookies, arena);
+      case In::querystring:
+        if (query_form_) return query_form_->read(request.query, arena, steps);
+        if (!request.query.empty()) return reader.from_query(request.query, arena);
+        break;
+    }
+    return {};
+  };
   // Named parameters first: a spread object takes what they leave.
   bool any_left = true;
   for (const bool spreading : {false, true}) {
@@ -153,21 +168,7 @@ std::span<const Value* const> Parameters::read(std::span<const std::string_view>
       }
       values[i] = nullptr;
       if (steps.exhausted()) continue;
-      ValueReader::Found found;
-      switch (p.in) {
-        case In::path:
-          if (in_path_[i] < path.size()) found = reader.from_path(path[in_path_[i]], arena);
-          break;
-        case In::query: found = reader.from_pairs(query, arena); break;
-        case In::header: found = reader.from_header(request.headers, arena); break;
-        case In::cookie: found = reader.from_pairs(cookies, arena); break;
-        case In::querystring:
-          if (query_form_)
-            found = query_form_->read(request.query, arena, steps);
-          else if (!request.query.empty())
-            found = reader.from_query(request.query, arena);
-          break;
-      }
+      auto found = find(i);
       if (!found.wrong.empty()) {
         complain(errors, p.in, p.name, found.pointer, "type", std::string(found.wrong));
         continue;
