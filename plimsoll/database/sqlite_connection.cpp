@@ -271,30 +271,30 @@ std::size_t read(Field& field, sqlite3_stmt* statement, int column) {
 
 /// A new file is for its owner alone; SQLite gives its `-wal` and `-shm` the same rights. Only a file that is not there
 /// is opened here: to close one that a connection of this process uses would end the connection's locks.
-/// Gives why the system refuses it; 0: it is there.
-int make_private(const std::string& path) {
+void make_private(const std::string& path) {
   const int made = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (made < 0) return errno == EEXIST ? 0 : errno;
-  ::close(made);
-  return 0;
+  if (made >= 0) ::close(made);
 }
 
-/// SQLite's message, with what the system said where a call of it has failed. `refused`: what it has said before; 0:
-/// nothing.
-std::string with_system_error(sqlite3* db, int code, std::string_view message, int refused = 0) {
-  const int kind = code & 0xff;
-  int why = db && (kind == SQLITE_IOERR || kind == SQLITE_CANTOPEN) ? sqlite3_system_errno(db) : 0;
-  if (why != 0 && refused != 0) why = refused;
+/// SQLite's message, with what the system said where a call of it has failed; 0: nothing.
+std::string with_system_error(std::string_view message, int why) {
   return std::string(message) + (why == 0 ? "" : " (" + std::string(std::strerror(why)) + ")");
+}
+int system_error(sqlite3* db, int code) {
+  const int kind = code & 0xff;
+  return db && (kind == SQLITE_IOERR || kind == SQLITE_CANTOPEN) ? sqlite3_system_errno(db) : 0;
 }
 
 /// The path is for operators: callers see only that the database is not available. A file that is no database and a
 /// folder that does not exist are mistakes of the deployment, which no further attempt corrects.
-Error cannot(const std::string& path, std::string_view what, int code, std::string_view message) {
-  auto error =
-      Error{&kUnavailable}.because("sqlite: " + std::string(what) + " `" + path + "`: " + std::string(message));
-  std::error_code ignored;
+Error cannot(const std::string& path, std::string_view what, sqlite3* db, int code, std::string_view message) {
   const auto folder = std::filesystem::path(path).parent_path();
+  int why = system_error(db, code);
+  // Where none can be made SQLite says that there is no such file.
+  if (why == ENOENT && ::access(folder.empty() ? "." : folder.c_str(), W_OK) != 0) why = errno;
+  auto error = Error{&kUnavailable}.because("sqlite: " + std::string(what) + " `" + path +
+                                            "`: " + with_system_error(message, why));
+  std::error_code ignored;
   if ((code & 0xff) == SQLITE_NOTADB || (!folder.empty() && !std::filesystem::exists(folder, ignored)))
     error.retryable = false;
   return error;
@@ -403,12 +403,11 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const SqliteOpt
   const auto& name = uri.empty() ? options.path : uri;
   const int flags = (uri.empty() ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY | SQLITE_OPEN_URI) |
                     SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | (role == Role::writer ? SQLITE_OPEN_CREATE : 0);
-  const int refused = role == Role::writer && options.vfs.empty() ? make_private(options.path) : 0;
+  if (role == Role::writer && options.vfs.empty()) make_private(options.path);
   const int code =
       sqlite3_open_v2(name.c_str(), &made->db_, flags, options.vfs.empty() ? nullptr : options.vfs.c_str());
   if (code != SQLITE_OK)
-    return std::unexpected(
-        cannot(options.path, "cannot open", code, with_system_error(made->db_, code, sqlite3_errstr(code), refused)));
+    return std::unexpected(cannot(options.path, "cannot open", made->db_, code, sqlite3_errstr(code)));
   auto* db = made->db_;
   if (!uri.empty()) made->leave_log();
   made->busy_milliseconds_ = static_cast<int>(options.busy.nanoseconds / kMillisecond);
@@ -434,8 +433,7 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const SqliteOpt
   }
   pragmas += "SELECT count(*) FROM sqlite_schema;";  // says now what is no database, or cannot be read
   if (sqlite3_exec(db, pragmas.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK)
-    return std::unexpected(cannot(options.path, "cannot use", sqlite3_errcode(db),
-                                  with_system_error(db, sqlite3_errcode(db), sqlite3_errmsg(db))));
+    return std::unexpected(cannot(options.path, "cannot use", db, sqlite3_errcode(db), sqlite3_errmsg(db)));
   sqlite3_progress_handler(db, kStride, &SqliteConnection::progress, made.get());
   if (role == Role::writer) sqlite3_wal_hook(db, &SqliteConnection::committed, made.get());
   if (role == Role::writer && options.vfs.empty()) {
@@ -586,7 +584,7 @@ bool SqliteConnection::has_used_up_keys() const {
 Error SqliteConnection::error_now(std::string_view sql) const {
   if (bounds_values_ && sqlite3_errcode(db_) == SQLITE_TOOBIG) return Error{&kOverBudget};
   int code = sqlite3_extended_errcode(db_);
-  auto said = with_system_error(db_, code, sqlite3_errmsg(db_));
+  auto said = with_system_error(sqlite3_errmsg(db_), system_error(db_, code));
   if (code == SQLITE_FULL && has_used_up_keys())
     return Error{&kConflict, "No further key can be generated: the largest there can be is taken."};
   // What could not be read SQLite may take for damage, or for a catalogue without tables.
