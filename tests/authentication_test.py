@@ -304,7 +304,7 @@ class Authentication(AuthenticationFixture):
         self.assertEqual(asks(), 200)
         path = self.folder / "jwks.json"
         whole = path.read_bytes()
-        told = lambda: [line["why"] for line in server.logged() if line.get("event") == "keys not refreshed"]
+        told = lambda: [line["why"] for line in server.logged() if line.get("event") == "keys-not-read"]
         for breaks, why in ((lambda: path.write_bytes(b""), "is not JSON"), (lambda: path.write_bytes(whole[:-5]), "is not JSON"), (path.unlink, "No such file"), (path.mkdir, "Is a directory|is no file")):
             before = len(told())
             breaks()

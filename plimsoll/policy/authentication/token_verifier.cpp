@@ -127,7 +127,7 @@ void TokenVerifier::refresh(Nanoseconds now, Nanoseconds least) {
     return;
   if (changed_at(options_.jwks) == changed_) return;
   if (const auto done = load(now); !done && log_)  // once for each change of the file
-    log_->write(telemetry::Level::warning, "keys not refreshed",
+    log_->write(telemetry::Level::warning, "keys-not-read",
                 [&](telemetry::Line& line) { line.add("why", done.error().detail); });
 }
 
