@@ -1,5 +1,6 @@
 """A reload: contract and deployment are read again beside what is served. Nothing in flight is cut, no response comes from a plan that was not
 in force, what is wrong changes nothing, and what outlives a plan (limits, keys, jobs) goes on."""
+import contextlib
 import http.client
 import http.server
 import json
@@ -486,6 +487,32 @@ components:
         self.write(server, contract(2))
         server.signal(signal.SIGHUP)
         harness.until(lambda: server.get("/number").json()["plan"] == 2, server.describe)
+
+    def test_sighup_reloads_as_soon_as_requests_are_answered(self):
+        """Nobody reads what this server prints, so that it stands between its first answer and the line that says where it listens."""
+        server, port = self.server(contract(1)), self.port()
+        os.mkfifo(server.directory / "printed")
+        printed = os.open(server.directory / "printed", os.O_RDWR | os.O_NONBLOCK)
+        self.addCleanup(os.close, printed)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(printed, bytes(4096))
+        process = self.process(["sh", "-c", 'exec "$0" serve contract.yaml --listen 127.0.0.1:$1 --management off > printed', harness.program(), port],
+                               server.directory)
+
+        def plan():
+            with contextlib.suppress(OSError):
+                return harness.fetch(f"127.0.0.1:{port}", target="/number").json()["plan"]
+
+        harness.until(lambda: plan() == 1, process.describe)
+        self.write(server, contract(2))
+        process.signal(signal.SIGHUP)
+        process.signal(signal.SIGUSR1)  # taken behind it
+        harness.until(lambda: "reopened" in process.output, process.describe)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.read(printed, 65536)
+        harness.until(lambda: plan() == 2, process.describe)
 
     def test_watch_reloads_when_a_file_changes(self):
         server = self.serve(contract(1), arguments=["--watch"])

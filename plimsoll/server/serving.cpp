@@ -205,14 +205,19 @@ class Serving {
     });
   }
 
+  /// Before the first connection is accepted: who has reached the server may ask for a reload, which `attend` does.
+  void take_reloads() {
+    auto& desk = instance_->reload_desk();
+    desk.on_ask([this] { keeper_.notify(); });
+    keeper_.on_hangup([&desk] { desk.ask(); });
+  }
+
   /// Until the process is told to end: reloads for whoever asks.
   void attend() {
     constexpr auto kLook = kSecond / 2;
     auto& desk = instance_->reload_desk();
     std::optional<server::WatchedFiles> watched;
     if (instance_->watch()) watched.emplace().watch(instance_->files(), instance_->read_at());
-    desk.on_ask([this] { keeper_.notify(); });
-    keeper_.on_hangup([&desk] { desk.ask(); });
     bool asked = false;
     // Made once, because a wait must not fail for want of memory.
     const std::function<bool()> due = [&] {
@@ -387,6 +392,7 @@ class Serving {
   /// The public listener is last: a start that is refused has answered nobody, and while this process starts, another
   /// that listens on the same address answers all requests. -1: it is open.
   int open() {
+    take_reloads();
     const auto opening = public_opening(deployment_.listen);
     keeper_.phase("opening the listeners");
     Patience patience{limits_.start_patience.nanoseconds, hooks()};
