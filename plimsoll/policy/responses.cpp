@@ -22,7 +22,7 @@ using Direction = schema::CompileOptions::Direction;
 /// Holds what leaves against the contract: status, media type, headers, and bodies of JSON, lines of it and text. Off
 /// unless the contract
 /// says otherwise. In `shadow` what is wrong is counted and logged; in `enforce` it becomes a 500 whose reason is only
-/// in the log. Streams and files pass unread, and so do refusals, which are problem documents of our own.
+/// in the log. The bodies of streams and files pass unread, and refusals, which are problem documents of our own.
 class Responses final : public Policy {
  public:
   struct Options {
@@ -166,8 +166,9 @@ class Responses final : public Policy {
 
   /// What is wrong; empty: nothing.
   std::string fault(const Request& request, const Response& answer, Context& context) const {
-    if (answer.status == 304 || answer.status == 206) return {};  // of a representation that was declared as 200
-    if (answer.status == 101) return {};                          // its operation says that it opens WebSockets
+    if (answer.status == 304) return {};  // of a representation that was declared as 200
+    if (answer.status == 101) return {};  // its operation says that it opens WebSockets
+    if (answer.status == 206) return fault_of_part(answer);
     // A refusal, which the unit of work has made a problem document of already.
     if (answer.status >= 400 && !context.outcome.problem.empty()) return {};
     const auto* wanted = expected(answer.status);
@@ -177,8 +178,7 @@ class Responses final : public Policy {
     for (auto& field : wanted->fields)
       if (auto wrong = fault_of_field(field, answer.headers, context.arena); !wrong.empty()) return wrong;
     const auto whole = whole_text(answer.body);
-    if (!whole) return {};
-    const auto text = *whole;
+    const auto text = whole.value_or("");
     const auto content_type = answer.headers.find("content-type");
     if (text.empty() &&
         (content_type.empty() || request.method == "HEAD" || answer.status == 204 || answer.status == 205))
@@ -186,13 +186,25 @@ class Responses final : public Policy {
     const auto* found = named(*wanted, content_type);
     const bool just_so = found != nullptr;
     if (!found) found = type_of(*wanted, content_type);
-    if (!found)
-      return "the media type \"" + std::string(content_type) + "\" is not declared for status " +
-             std::to_string(answer.status);
-    if (!found->reader || request.method == "HEAD") return {};
+    if (!found) return undeclared(content_type, answer.status);
+    if (!whole || !found->reader || request.method == "HEAD") return {};
     const auto coding = answer.headers.find("content-encoding");
     const auto kind = just_so ? found->kind : contract::body_kind(http::essence(content_type));
     return fault_of_body(*found->reader, text, kind, content_type, coding, context);
+  }
+
+  static std::string undeclared(std::string_view content_type, std::uint16_t status) {
+    return "the media type \"" + std::string(content_type) + "\" is not declared for status " + std::to_string(status);
+  }
+
+  /// Of a representation that is declared as 206, or else as 200. Several parts have a type of their own.
+  std::string fault_of_part(const Response& answer) const {
+    const auto* wanted = expected(206);
+    if (!wanted || wanted->status != 206) wanted = expected(200);
+    if (!wanted) return "status 206 is not declared";
+    const auto content_type = answer.headers.find("content-type");
+    if (content_type.empty() || http::essence(content_type) == "multipart/byteranges") return {};
+    return type_of(*wanted, content_type) ? std::string() : undeclared(content_type, 206);
   }
 
   /// What is mostly sent: a type just as it is declared.

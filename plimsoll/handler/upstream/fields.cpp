@@ -21,6 +21,8 @@ constexpr FieldNames kHopByHop{{"connection", "keep-alive", "proxy-connection", 
 constexpr FieldNames kMadeHere{{"host", "content-length", "expect", "accept-encoding", "forwarded", "x-forwarded-for",
                                 "x-forwarded-proto", "x-forwarded-host", "via", "cookie", "traceparent",
                                 "x-request-id"}};
+/// What asks for a part of an answer.
+constexpr FieldNames kPartial{{"range", "if-range"}};
 
 /// Adds the names that a Connection field lists, as `variable_name` has them, but for those that never go further.
 void list(std::string_view connection, Names& names) {
@@ -162,6 +164,7 @@ Headers request_fields(const Request& request, Arena& arena, const Passing& pass
     // What is spelled as all spellings are is in lower case.
     const auto written = name.data() == field.name.data() ? name : lowered_in(field.name, arena);
     if (kMadeHere.has(name) && !(passing.coding && written == "accept-encoding")) continue;
+    if (!passing.parts && kPartial.has(name)) continue;
     const auto is_known = [&](const std::string& declared) { return same_variable(declared, name); };
     const bool known = std::ranges::any_of(passing.declared, is_known);
     if (known ? !named(passing.declared, written) : redirects(name) || is_reserved(passing.reserved, name)) continue;

@@ -23,6 +23,7 @@ struct FieldRules {
 /// What is to be known of an operation where fields of its requests are passed on.
 struct Passing {
   bool coding = false;  ///< `Accept-Encoding` too, else it is `identity`
+  bool parts = true;    ///< `Range` and `If-Range` too; else answers are asked for whole, because something reads them
   /// Fields that the contract has looked at, in lower case: parameters of the operation and keys of its callers. They
   /// pass in this spelling alone, and may be such as `redirects` a request.
   std::vector<std::string> declared{};

@@ -3,6 +3,7 @@
 #include "plimsoll/client/quota.hpp"
 #include "plimsoll/client/service.hpp"
 #include "plimsoll/client/targets.hpp"
+#include "plimsoll/contract/body.hpp"
 #include "plimsoll/database/database.hpp"
 #include "plimsoll/exchange/body_memory.hpp"
 #include "plimsoll/exchange/cache/fills.hpp"
@@ -13,6 +14,7 @@
 #include "plimsoll/handler/upstream/upstreams.hpp"
 #include "plimsoll/http/characters.hpp"
 #include "plimsoll/http/field_name.hpp"
+#include "plimsoll/http/negotiate.hpp"
 #include "plimsoll/http/target.hpp"
 
 #include <algorithm>
@@ -172,6 +174,23 @@ bool hides(const Build& build) {
       if (media.schema && build.contract.marked(*media.schema, contract::Mark::write_only)->place()) return true;
   return false;
 }
+/// Whether bodies of answers are read and changed or refused: of a part of one, nothing could be said.
+bool reads_bodies(const Build& build) {
+  const auto enforced = [&](std::string_view key) {
+    const auto* value = build.operation.extension(key);
+    const auto mode = Part::mode_of(value);
+    return value && mode && *mode == Mode::enforce;
+  };
+  if (hides(build)) return true;
+  if (!enforced("responses") && !enforced("fields")) return false;
+  using enum contract::BodyKind;
+  for (const auto& spec : build.operation.responses)
+    for (const auto& media : spec.content) {
+      const auto kind = contract::body_kind(http::essence(media.name));
+      if (kind == json || kind == json_lines || kind == text || media.name.contains('*')) return true;
+    }
+  return false;
+}
 
 /// The service that gets the copies for a group, made for the first operation that names it. It repeats nothing and has
 /// no circuit: a copy that fails has failed.
@@ -301,6 +320,7 @@ Result<std::unique_ptr<Handler>> build(const json::Value& from, const Build& bui
   route.copies = in_force(build.operation, "idempotency");
   if (!keeps) route.held_anyhow = 16 * 1024;
   route.passing = passing(build.operation, known->second);
+  route.passing.parts = !reads_bodies(build);
   if (route.learned) route.passing.coding = false;  // what is compressed cannot be learned from
   return make_upstream(std::move(route));
 }

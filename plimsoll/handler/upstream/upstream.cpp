@@ -238,6 +238,11 @@ class Upstream final : public Handler {
           "service `" + route_.service->name() + "` answered " + std::to_string(answered->status) +
           " to this server's credential"));
     }
+    if (answered->status == 206 && !route_.passing.parts && !onward.headers.contains("range")) [[unlikely]] {
+      if (state.answer) state.answer->abandon();
+      co_return std::unexpected(Error{&client::kBadAnswer}.because(
+          "service `" + route_.service->name() + "` answered with a part (206) where it was asked for all"));
+    }
     state.use_interim();
     Response response{.status = answered->status, .headers = Headers{context.arena}};
     if (answered->status == 101 && websocket) [[unlikely]] {
