@@ -130,6 +130,29 @@ class Fills(Behind):
         self.assertEqual(json.loads(body), {"language": "en"})
         self.assertFalse([seen for seen in target.seen if "xx" in str(seen[1].pairs)])
 
+    def test_a_response_is_given_to_those_alone_who_say_what_it_was_made_with(self):
+        """Though the service names in `Vary` what one branch has looked at, and another field each time."""
+        chance = random.Random(harness.seed())
+        names = ["x-v1", "x-v2", "x-v3"]
+        for _ in range(3):
+            target = self.target()
+            branch = {(first, second): chance.choice(names) for first in (False, True) for second in (False, True)}
+
+            def does(_, request):
+                had = {name: request[1][name] for name in names if name in request[1]}
+                return answer(had, more=f"Vary: {branch['x-v1' in had, 'x-v2' in had]}\r\n")
+            target.does = does
+            server = self.serve(CONTRACT, self.upstreams(target))
+            for turn in range(40):
+                says = {name: chance.choice(["alice", "bob"]) for name in names if chance.random() < 0.5}
+                _, body = self.sent(server, "GET", "/plain", "shop.example", list(says.items()))
+                self.assertLessEqual(json.loads(body).items(), says.items(), (branch, turn))
+            before = len(target.seen)
+            for who in ("alice", "bob"):
+                for _ in range(2):
+                    self.sent(server, "GET", "/plain", "shop.example", [("x-v1", who)])
+            self.assertLessEqual(len(target.seen) - before, 2 * 3, "and is used again")
+
     def test_who_says_what_no_fill_may_carry_is_answered_for_itself(self):
         """By the service's own word, in `Vary`: cookies, credentials, and the address of the client, which the server says itself."""
         for name, says in (("Cookie", "Cookie"), ("Authorization", "Authorization"), ("X-Forwarded-For", None), ("Forwarded", None), ("*", None)):

@@ -185,11 +185,21 @@ class ClientCache(Behind):
         self.assertEqual(server.get("/reviews").json(), {"you": "Bearer an0ther", "run": 2}, "but not for another account")
 
     def test_a_refused_credential_of_the_server_is_no_answer_to_the_caller(self):
-        target = self.target()
-        target.does = answer(status="401 Unauthorized")
-        server = self.cached(target, "cache: 16MiB, authentication: {bearer: t0ken}")
-        for _ in range(2):
-            self.assertEqual((server.get("/reviews").status, server.get("/reviews").json()["code"]), (502, "credential-refused"))
+        for status in ("401 Unauthorized", "403 Forbidden"):
+            for control in ("", "Cache-Control: max-age=60\r\n"):
+                with self.subTest(status=status, control=control):
+                    target = self.target()
+                    target.does = answer(status=status, more=control)
+                    server = self.cached(target, "cache: 16MiB, authentication: {bearer: t0ken}")
+                    for _ in range(2):
+                        self.assertEqual((server.get("/reviews").status, server.get("/reviews").json()["code"]), (502, "credential-refused"))
+                    target.does = stored("max-age=60", {"run": 1})
+                    self.assertEqual(server.get("/reviews").json(), {"run": 1}, "the credential is good again")
+        for options in ("cache: 16MiB", "cache: 16MiB, authentication: {bearer: t0ken, refusals: pass}"):
+            target = self.target()
+            target.does = answer(status="403 Forbidden", more="Cache-Control: max-age=60\r\n")
+            server = self.cached(target, options)
+            self.assertEqual([server.get("/reviews").status for _ in range(2)] + [len(target.seen)], [403, 403, 1], "what is said to callers is stored")
 
     def test_what_may_not_be_stored_passes_through(self):
         target = self.target()

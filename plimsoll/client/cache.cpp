@@ -187,6 +187,12 @@ class OfService final : public origin::Place {
   bool replaces_ = false;  ///< `Authorization` is this server's own
 };
 
+/// Whether a 401 or 403 may be meant for the caller: no credential of this server is shown, or `refusals: pass`.
+bool judges_callers(const json::Value* credential) {
+  const auto* refusals = credential ? credential->find("refusals") : nullptr;
+  return !credential || (refusals && refusals->is(json::Type::string) && refusals->string() == "pass");
+}
+
 /// Stores responses as a private HTTP cache does (RFC 9111, RFC 5861), for as long as the service says.
 class Cache final : public Policy {
  public:
@@ -264,6 +270,7 @@ class Cache final : public Policy {
                                    .largest = std::min<std::uint64_t>(options.largest.bytes, fits),
                                    .when_failing = options.stale_if_error.nanoseconds,
                                    .patience = kLongest,
+                                   .refusals = judges_callers(build.credential),
                                    .name = "plimsoll-client"},
                                   std::make_unique<OfService>(place_), std::move(responses), counts,
                                   build.services.clock ? *build.services.clock : system_clock());

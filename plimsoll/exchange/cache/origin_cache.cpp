@@ -122,7 +122,7 @@ class OriginCache final : public Policy {
           co_return serve(CacheSource::stale, stored, request, context, now, "; hit; detail=stale-while-revalidate");
         }
         if (!ticket.leads) {
-          auto landed = co_await ticket.flight->wait(context.loop, kMostWaited);
+          auto landed = co_await ticket.flight->wait(context.loop, patience_for_another(context));
           const bool late = !landed && landed.error().problem == &kDeadlineExceeded;
           if ((late || (landed && *landed && (**landed)->failed)) && good_enough(stored, use, request))
             co_return stale_instead();
@@ -467,7 +467,8 @@ class OriginCache final : public Policy {
       size = whole_text(response.body).value_or("").size();
     }
     const bool events = http::is_event_stream(response.headers.find("content-type"));
-    auto storing = size > options_.largest || events
+    const bool refused = !options_.refusals && (response.status == 401 || response.status == 403);
+    auto storing = size > options_.largest || events || refused
                        ? nullptr
                        : http::origin::stored_of(response.status, response.headers, fill.asked, times, rules_);
     if (!storing && response.status != 304 && response.status < 500 && !fill.asked.control.no_store)
@@ -613,6 +614,11 @@ void invalidate(CacheState& shared, const Resource& resource, const Result<Respo
 }  // namespace plimsoll::origin
 
 namespace plimsoll {
+
+Nanoseconds patience_for_another(const Context& context) {
+  if (!context.deadline()) return kMostWaited;
+  return std::clamp<Nanoseconds>((context.deadline() - context.loop.now()) / 2, 1, kMostWaited);
+}
 
 CacheCounters cache_counters(telemetry::Registry& registry, const Metric& metric, const telemetry::Label& whose) {
   CacheCounters made{};

@@ -24,6 +24,9 @@ namespace plimsoll {
 
 /// For which a request waits for another caller's, which may be one that takes longer for what it says.
 inline constexpr Nanoseconds kMostWaited = 5 * kSecond;
+/// As long as that, and at most half of what is left of its deadline: then it is sent for itself, and can still be
+/// answered.
+Nanoseconds patience_for_another(const Context& context);
 inline constexpr Nanoseconds kFillTime = 30 * kSecond;  ///< of a fill; where it follows an origin, until the head
 inline constexpr Nanoseconds kPassing = 10 * kSecond;   ///< for which it is remembered that responses are not stored
 /// For the log of one that waited for it in vain.
@@ -66,6 +69,7 @@ struct CacheOptions {
   std::uint64_t largest = 1u << 20;    ///< bytes of a body
   Nanoseconds when_failing = 0;        ///< for which a stale response comes before a failure, whatever the origin says
   Nanoseconds patience = kFillTime;    ///< until the head of a response
+  bool refusals = true;                ///< 401 and 403 are stored; else they refuse this server's credential
   std::string_view name = "plimsoll";  ///< of the cache, in `Cache-Status`
 };
 

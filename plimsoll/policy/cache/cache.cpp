@@ -19,10 +19,13 @@
 #include "plimsoll/policy/cache/cache_shared.hpp"
 #include "plimsoll/telemetry/metrics.hpp"
 
+#include <algorithm>
+
 namespace plimsoll::policy {
 namespace {
 
 constexpr Nanoseconds kStale = config::days(1).nanoseconds;  ///< for which `fallback: stale` gives a response
+constexpr std::size_t kMostNames = 16;                       ///< of fields that the responses of one key vary by
 constexpr int kRounds = 4;  ///< fills that are overtaken by writes until one asks for oneself
 
 constexpr contract::HeaderField kHeaders[] = {
@@ -198,11 +201,14 @@ class Cache final : public Policy {
       std::weak_ptr<CacheFill> own;
       if (ticket.leads) own = begin_fill(request, context, next, key, primary, ticket.flight, vary, waits);
       if (!waits) co_return serve(stale, std::move(kept), context, now, "; hit");
-      auto landed = co_await ticket.flight->wait(context.loop, kFillTime);
+      auto landed =
+          co_await ticket.flight->wait(context.loop, ticket.leads ? kFillTime : patience_for_another(context));
       const auto good_enough = [&] {  // where there is nothing new; a write may have come meanwhile
         return current && clock_.steady() < kept->if_error && !outdated(*kept, shared_->resources.of(request.path));
       };
       if (!landed && landed.error().problem != &kDeadlineExceeded) co_return std::unexpected(std::move(landed).error());
+      // Another caller's takes long: this one is sent for itself.
+      if (landed && !*landed && !ticket.leads) break;
       if (!landed || !*landed) {
         // The caller can wait no longer for a new one.
         if (!landed && good_enough())
@@ -355,13 +361,15 @@ class Cache final : public Policy {
     auto basis = basis_at(exchange.resource);
     auto answer = co_await next(exchange.request, exchange.context);
     keep(*fetched, answer, exchange.request, exchange.context, exchange.context.promised, std::move(basis), key,
-         primary);
+         primary, exchange.carries);
     landing.fetched = std::move(fetched);
   }
 
   /// An exception here would leave all who wait without an answer until their time is over.
+  /// `carried`: names of fields that the request has because the key holds them.
   void keep(Fetched& fetched, const Result<Response>& answer, const Request& request, const Context& context,
-            const Headers& promised, Basis basis, const std::string& key, std::size_t primary) noexcept {
+            const Headers& promised, Basis basis, const std::string& key, std::size_t primary,
+            std::span<const std::string> carried) noexcept {
     try {
       const auto now = clock_.steady();
       if (tables_)
@@ -378,13 +386,29 @@ class Cache final : public Policy {
         auto under = key.substr(0, primary);
         auto rule = std::make_shared<CachedAnswer>();
         rule->kind = CachedAnswer::Kind::varies;
-        rule->vary = fetched.answer->vary;
-        shared_->store.put(under, rule);
-        CacheKey::vary(under, rule->vary, request);
-        fetched.storable = shared_->store.put(under, fetched.answer);
+        rule->vary = names_of(fetched.answer->vary, carried, shared_->store.find(under).get());
+        fetched.storable = rule->vary.size() <= kMostNames;
+        if (fetched.storable) {
+          shared_->store.put(under, rule);
+          CacheKey::vary(under, rule->vary, request);
+          fetched.storable = shared_->store.put(under, fetched.answer);
+        }
       }
       if (!fetched.storable) pass(key, now);
     } catch (...) { fetched = {.answer = nullptr, .error = error_from_current_exception()}; }
+  }
+  /// The fields that a response is kept under: what it names, what the request for it carried, and what others of the
+  /// key vary by, which a service may name one after the other.
+  static std::vector<std::string> names_of(std::span<const std::string> named, std::span<const std::string> carried,
+                                           const CachedAnswer* rule) {
+    std::vector<std::string> names(named.begin(), named.end());
+    names.insert(names.end(), carried.begin(), carried.end());
+    if (rule && rule->kind == CachedAnswer::Kind::varies)
+      names.insert(names.end(), rule->vary.begin(), rule->vary.end());
+    std::ranges::sort(names);
+    const auto twice = std::ranges::unique(names);
+    names.erase(twice.begin(), twice.end());
+    return names;
   }
   void pass(const std::string& key, Nanoseconds now) {
     auto word = std::make_shared<CachedAnswer>();
@@ -404,7 +428,7 @@ class Cache final : public Policy {
     auto basis = basis_at(request.path);
     auto answer = co_await next(request, context);
     Fetched fetched;
-    if (!would_hit) keep(fetched, answer, request, context, Headers{context.arena}, std::move(basis), key, primary);
+    if (!would_hit) keep(fetched, answer, request, context, Headers{context.arena}, std::move(basis), key, primary, {});
     co_return answer;
   }
 

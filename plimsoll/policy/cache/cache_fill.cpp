@@ -182,7 +182,7 @@ void add_keyed(Headers& to, const Request& from, const Context& asked, std::span
 }  // namespace
 
 CacheFill::CacheFill(const Request& from, const Context& asked, Asks asks, std::span<const std::string> vary)
-    : DetachedExchange(from, asked, Fields::left_out) {
+    : DetachedExchange(from, asked, Fields::left_out), carries(vary.begin(), vary.end()) {
   const auto& operation = *asked.operation;
   const auto& parameters = asked.input.parameters;
   if (parameters.size() == operation.parameters.size()) {

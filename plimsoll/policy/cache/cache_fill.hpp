@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace plimsoll::policy {
 
@@ -24,6 +25,7 @@ struct CacheFill : DetachedExchange {
   /// `vary`: names of fields that the key holds as the request has them.
   CacheFill(const Request& request, const Context& context, Asks asks = Asks::canonical,
             std::span<const std::string> vary = {});
+  std::vector<std::string> carries;  ///< these names
 };
 
 /// How the request of a fill with `Asks::keyed` stands to a field of that name (lower case).
