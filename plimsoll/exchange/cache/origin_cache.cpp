@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <charconv>
 #include <iterator>
+#include <new>
 #include <utility>
 
 namespace plimsoll::origin {
@@ -385,9 +386,11 @@ class OriginCache final : public Policy {
   Task<> run(std::shared_ptr<Fill> fill, Next next, std::string key, std::size_t primary,
              std::shared_ptr<Flights::Flight> flight) {
     const Landing landing{*shared_, *fill, key, flight.get(), without_memory_};
-    const std::string resource = key.substr(0, primary);
-    auto done = co_await fetch(*fill, next, resource);
-    if (!done) fill->fail(std::move(done).error());
+    try {
+      const std::string resource = key.substr(0, primary);
+      auto done = co_await fetch(*fill, next, resource);
+      if (!done) fill->fail(std::move(done).error());
+    } catch (const std::bad_alloc&) {}  // it ends early
   }
 
   Task<Result<>> fetch(Fill& fill, Next next, const std::string& primary) {

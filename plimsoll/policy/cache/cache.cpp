@@ -20,6 +20,7 @@
 #include "plimsoll/telemetry/metrics.hpp"
 
 #include <algorithm>
+#include <new>
 
 namespace plimsoll::policy {
 namespace {
@@ -344,25 +345,28 @@ class Cache final : public Policy {
     ~Landing() { shared.flights.land(key, flight, std::move(fetched)); }
   };
 
+  /// Without memory it ends early.
   Task<> fill(std::shared_ptr<CacheFill> made, Next next, std::string key, std::size_t primary,
               std::shared_ptr<Flight> flight) {
     Landing landing{*shared_, key, *flight, ended_early_};
-    auto fetched = std::make_shared<Fetched>();
-    auto& exchange = *made;
-    exchange.context.deadline(exchange.context.now + kFillTime);
-    // It may have been filled between the question and the boarding.
-    auto kept = shared_->store.find(key);
-    if (kept && kept->kind == CachedAnswer::Kind::answer && clock_.steady() < kept->fresh &&
-        !outdated(*kept, shared_->resources.of(exchange.resource))) {
-      *fetched = {.answer = std::move(kept), .error = {}, .storable = true};
+    try {
+      auto fetched = std::make_shared<Fetched>();
+      auto& exchange = *made;
+      exchange.context.deadline(exchange.context.now + kFillTime);
+      // It may have been filled between the question and the boarding.
+      auto kept = shared_->store.find(key);
+      if (kept && kept->kind == CachedAnswer::Kind::answer && clock_.steady() < kept->fresh &&
+          !outdated(*kept, shared_->resources.of(exchange.resource))) {
+        *fetched = {.answer = std::move(kept), .error = {}, .storable = true};
+        landing.fetched = std::move(fetched);
+        co_return;
+      }
+      auto basis = basis_at(exchange.resource);
+      auto answer = co_await next(exchange.request, exchange.context);
+      keep(*fetched, answer, exchange.request, exchange.context, exchange.context.promised, std::move(basis), key,
+           primary, exchange.carries);
       landing.fetched = std::move(fetched);
-      co_return;
-    }
-    auto basis = basis_at(exchange.resource);
-    auto answer = co_await next(exchange.request, exchange.context);
-    keep(*fetched, answer, exchange.request, exchange.context, exchange.context.promised, std::move(basis), key,
-         primary, exchange.carries);
-    landing.fetched = std::move(fetched);
+    } catch (const std::bad_alloc&) {}
   }
 
   /// An exception here would leave all who wait without an answer until their time is over.
