@@ -139,6 +139,30 @@ class Tables(harness.ServerTest):
         self.assertEqual((replaced.status, replaced.json()), (200, {"id": 1, "name": "b", "size": None, "price": None}))
         self.assertEqual(server.put("/things/2", {"name": "b"}).status, 404)
 
+    @harness.engines("sqlite", why="PostgreSQL does not count on from keys that are sent")
+    def test_a_key_that_is_sent_leaves_keys_for_rows_without_one(self):
+        largest = 2 ** 62
+        made = {"there": "CREATE TABLE things(id INTEGER PRIMARY KEY, name TEXT NOT NULL, size INTEGER, price NUMERIC)"}
+        for name, statement in {"new": None, **made}.items():
+            folder = self.directory()
+            if statement:
+                database = sqlite3.connect(folder / "things.db")
+                database.execute(statement)
+                database.close()
+            server = self.serve(contract().replace("{type: integer, readOnly: true}", "{type: integer}"), CONFIG, directory=folder)
+            with self.subTest(table=name):
+                for target, rows, pointer in (("/things", lambda row: row, "/id"), ("/things/batch", lambda row: [{"id": 1, "name": "a"}, row], "/1/id")):
+                    for key in (largest + 1, 2 ** 63 - 1):
+                        refused = server.post(target, rows({"id": key, "name": "b"}))
+                        self.assertEqual((refused.status, pointers(refused)), (422, {pointer}), refused.text)
+                        self.assertIn(f"must be at most {largest}", refused.text)
+                results = server.post("/things/import", [{"id": 2 ** 63 - 1, "name": "b"}, {"name": "c"}]).json()["results"]
+                self.assertEqual([result["status"] for result in results], [422, 201])
+                self.assertEqual(results[0]["error"]["errors"][0]["pointer"], "/0/id")
+                self.assertEqual(server.post("/things", {"id": largest, "name": "last"}).status, 201)
+                self.assertEqual(server.post("/things", {"name": "next"}).json()["id"], largest + 1)
+            server.stop()
+
     def test_pages_by_number_end_at_row_10000(self):
         server = self.things(table="page: {max: 100}")
         server.post("/things/batch", [{"name": f"n{i:03}", "size": i % 7} for i in range(250)])

@@ -114,6 +114,14 @@ class Reader {
                      ": it stands in the address of the row");
     }
   }
+  /// One that takes the last number would leave none for the rows of others.
+  void countable() {
+    if (!table_.counts_keys) return;
+    const auto& cell = change_.cells[table_.keys.front()];
+    if (const auto* number = cell ? std::get_if<std::int64_t>(&*cell) : nullptr; number && *number > kLargestChosenKey)
+      complain(table_.columns[table_.keys.front()].name, "maximum",
+               "must be at most " + std::to_string(kLargestChosenKey) + ": keys that the server makes are greater");
+  }
   /// A key that is sent along must be that of the path.
   void same_key() {
     for (auto& [index, value] : said_keys_) {
@@ -246,6 +254,7 @@ Result<Change> new_row(const Table& table, const Value& body, const ChangeBy& by
     reader.fill(true);
     reader.complete(true);
     reader.addressable();
+    reader.countable();
   }
   return reader.take();
 }

@@ -16,6 +16,9 @@ struct Change {
   std::vector<std::size_t> merged;  ///< columns of whole JSON values, to be merged into what is there
 };
 
+/// Of the keys of a table that the server makes too: as many are left for it.
+inline constexpr std::int64_t kLargestChosenKey = std::int64_t{1} << 62;
+
 /// Who changes, by which path, and when: what decides about the columns the server fills.
 struct ChangeBy {
   const Caller* caller;

@@ -95,6 +95,7 @@ struct Table {
   std::vector<std::vector<std::size_t>> indexes{};  ///< declared beside those that follow from filters and sorts
   std::vector<PresentIndex> present{};              ///< where the server chooses how rows are reached; else none
   bool numbered = false;                            ///< rows have numbers by which the database finds them
+  bool counts_keys = false;  ///< a new key that the server makes is greater than all before, those of clients too
   std::vector<Embed> embeds;
   std::vector<FileColumns> files{};
   std::int64_t page_default = 50, page_max = 100;

@@ -41,6 +41,14 @@ struct Models {
   std::weak_ptr<const Model> model;
 };
 
+/// Whether the key is the number of the row, which SQLite counts on from the greatest there is.
+bool counts_keys(const Table& table, const database::FoundTable& found) {
+  if (table.keys.size() != 1 || table.columns[table.keys.front()].filled != Filled::key) return false;
+  const auto key =
+      std::ranges::find(found.columns, table.columns[table.keys.front()].name, &database::FoundColumn::name);
+  return key != found.columns.end() && key->is_rowid;
+}
+
 /// What the start has seen of the tables that were there.
 void note_tables(Model& model, const Services& services) {
   const auto& tables = *services.of_plan->of<StandingTables>();
@@ -49,8 +57,10 @@ void note_tables(Model& model, const Services& services) {
     const auto found = known.find(table.name);
     note_storage(services.database->dialect(), table, found != known.end() ? &found->second : nullptr);
     const auto made = tables.made.find(table.name);
-    if (found != known.end() || made != tables.made.end())
-      note_indexes(services.database->dialect(), table, found != known.end() ? found->second : made->second);
+    if (found == known.end() && made == tables.made.end()) continue;
+    const auto& now = found != known.end() ? found->second : made->second;
+    note_indexes(services.database->dialect(), table, now);
+    table.counts_keys = counts_keys(table, now);
   }
   // A column that the server makes has the type of the key that it refers to.
   for (auto& table : model.tables)
