@@ -91,6 +91,8 @@ CASES = [
     ("9.3.2", "HEAD is GET without the content", get(method="HEAD"), 200, {"content-length": str(len(TEXT)), "etag": '"own"'}),
     ("9.3.2", "HEAD of what is not there has no content either", get(method="HEAD", path="/nothing"), 404, {"content-type": "application/problem+json"}),
     ("9.3.7", "OPTIONS tells the methods", get(method="OPTIONS", path="/small"), 204, {"allow": "GET, HEAD, OPTIONS, POST"}),
+    ("9.3.7", "OPTIONS tells the methods where none is safe", get(method="OPTIONS", path="/whole"), 204, {"allow": "OPTIONS, PUT"}),
+    ("9.3.7", "so it does where a preflight asks for a method that is not there", get(("origin", "https://app.example.com"), ("access-control-request-method", "DELETE"), method="OPTIONS", path="/whole"), 204, {"allow": "OPTIONS, PUT"}),
     ("9.3.7", "OPTIONS of * is of the server as a whole", get(method="OPTIONS", path="*"), 204, {}),
     ("9.3.8", "TRACE sends nothing back", get(("cookie", "a=b"), method="TRACE"), 405, {"allow": "GET, HEAD, OPTIONS"}),
     ("12.5.3", "the coding with the highest weight", accepting("zstd;q=0.5, br;q=0.500, gzip;q=0.501"), 200, {"content-encoding": "gzip", "etag": '"own;gzip"', "vary": "accept-encoding"}),

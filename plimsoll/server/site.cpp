@@ -141,6 +141,17 @@ bool allows(std::string_view list, std::string_view method) {
   return false;
 }
 
+/// The operation of the first method of `Allow` that has one: `OPTIONS` itself need not.
+contract::Match first_of(std::string_view allow, const contract::Contract& contract, std::string_view path) {
+  contract::Match match;
+  while (match.kind != contract::Match::Kind::found && !allow.empty()) {
+    const auto end = std::min(allow.find(", "), allow.size());
+    match = contract.match(allow.substr(0, end), path);
+    allow.remove_prefix(std::min(end + 2, allow.size()));
+  }
+  return match;
+}
+
 /// An address, or a name that no resolver gives to another machine (RFC 6761, section 6.3). Who sends none is no
 /// browser.
 bool is_local_name(std::string_view authority) {
@@ -193,11 +204,8 @@ Site::Chosen Site::chain_of(Request& request, Context& context) {
     context.operation = &unmatched_;
     if (request.method != "OPTIONS") return of(wrong_method_chain_);
     // The operation that a preflight asks for says which origins may call it; else the first that is there.
-    auto wanted = request.headers.find("access-control-request-method");
-    if (wanted.empty()) wanted = match.allow.substr(0, match.allow.find(','));
-    auto meant = contract_->match(wanted, request.path);
-    if (meant.kind != contract::Match::Kind::found)
-      meant = contract_->match(match.allow.substr(0, match.allow.find(',')), request.path);
+    auto meant = contract_->match(request.headers.find("access-control-request-method"), request.path);
+    if (meant.kind != contract::Match::Kind::found) meant = first_of(match.allow, *contract_, request.path);
     if (meant.kind != contract::Match::Kind::found) return of(wrong_method_chain_);
     context.operation = meant.operation;
     return {routes_[meant.operation->index].chain.beside.data(), Importance::first};
