@@ -163,6 +163,34 @@ class Tables(harness.ServerTest):
                 self.assertEqual(server.post("/things", {"name": "next"}).json()["id"], largest + 1)
             server.stop()
 
+    def test_every_wrong_member_of_a_change_is_named(self):
+        text = contract(columns="mixed: {type: [string, integer, 'null']}\n        box: {type: [object, 'null'], properties: {a: {type: integer}, b: {type: object, properties: {c: {type: integer}}}}}")
+        change = "    {method}:\n      operationId: {name}\n      x-plimsoll: {use}\n      requestBody: {{required: true, content: {{application/json: {{schema: {{type: {type}}}}}}}}}\n      responses: {{'{status}': {{description: changed}}}}\n"
+        text = text.replace("  /things/{id}:\n", "  /things/changes:\n" + change.format(method="post", name="changeThings", use="{table: things, batch: {update: {max: 9}}}", type="array", status=200) + "  /things/{id}:\n")
+        server = self.serve(text + change.format(method="patch", name="changeThing", use="{table: things}", type="object", status=200), CONFIG)
+        self.assertEqual(server.post("/things", {"name": "kettle", "mixed": -5, "box": {"a": 1, "b": {"c": 2}}}).status, 201)
+        for change, wrong in (({"mixed": {}, "size": {}}, {"/mixed", "/size"}), ({"box": {"a": "x"}, "name": 5}, {"/box/a", "/name"}),
+                              ({"box": {"b": {"c": "x"}, "a": None}, "size": "x"}, {"/box/b/c", "/size"}), ({"box": {"b": {"c": 3}}, "size": "x"}, {"/size"}),
+                              ({"mixed": {"q": None}, "nothing": 1}, {"/mixed", "/nothing"}),
+                              ({"mixed": {}, "size": {}, "name": None, "id": 9, "price": "x", "box": {"a": "x", "b": 1}}, {"/mixed", "/size", "/name", "/id", "/price", "/box/a", "/box/b"})):
+            with self.subTest(change=change):
+                refused = server.patch("/things/1", change)
+                self.assertEqual((refused.status, refused.json()["code"], pointers(refused)), (422, "invalid-row", wrong), refused.text)
+                if "id" not in change:
+                    refused = server.post("/things/changes", [{"id": 1, **change}])
+                    self.assertEqual((refused.status, pointers(refused)), (422, {"/0" + one for one in wrong}), refused.text)
+        refused = server.put("/things/1", {"name": 5, "mixed": {}, "size": {}, "box": {"a": "x"}})
+        self.assertEqual((refused.status, pointers(refused)), (422, {"/name", "/mixed", "/size", "/box/a"}), refused.text)
+        self.assertEqual(server.patch("/things/9", {"mixed": {}, "size": {}}).status, 422)
+
+    def test_what_was_wrong_with_a_row_before_is_not_told_of_a_change(self):
+        server = self.things(columns="box: {type: [object, 'null'], properties: {a: {type: integer}, ro: {type: integer, readOnly: true}}, required: [ro]}")
+        database = self.data(server.directory)
+        self.assertEqual(server.post("/things", {"name": "kettle"}).status, 201)
+        database.script("UPDATE things SET box='{\"a\": \"old\", \"ro\": 7}'")
+        self.assertEqual(pointers(server.put("/things/1", {"name": "pot", "size": "x", "box": {"a": "old"}})), {"/size"})
+        self.assertEqual(server.put("/things/1", {"name": "pot", "size": 1, "box": {"a": "old"}}).json()["box"], {"a": "old", "ro": 7})
+
     def test_pages_by_number_end_at_row_10000(self):
         server = self.things(table="page: {max: 100}")
         server.post("/things/batch", [{"name": f"n{i:03}", "size": i % 7} for i in range(250)])

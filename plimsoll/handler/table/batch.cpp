@@ -55,9 +55,10 @@ class BatchOf final : public Writing {
     }
     const ChangeBy by{.caller = &who, .fixed = conditions, .wall = context.wall, .prefix = prefix};
     auto asked = merge_patch(table(), item, by);
-    if (!asked) co_return std::unexpected(all_told(std::move(asked).error(), item, prefix, true));
     auto before = co_await current(session, wanted);
     if (!before) co_return std::unexpected(std::move(before).error());
+    if (!asked)
+      co_return std::unexpected(all_told(std::move(asked).error(), item, prefix, true, *before ? &**before : nullptr));
     if (!*before) co_return fail(kNoSuchRow, prefix);
     auto row = co_await change(session, wanted, std::move(*asked), &**before, prefix);
     if (!row) co_return std::unexpected(std::move(row).error());

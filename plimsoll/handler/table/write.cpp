@@ -155,18 +155,21 @@ Result<> Writing::check(const Row& row, const Row* before, std::string_view pref
   auto value = json::parse(text, arena);
   if (!value || validator_->valid(*value)) return {};
   auto failures = validator_->validate(*value);
-  if (before) {  // what was wrong before is not this change's fault
-    const auto old_text = to_json(forms_->all_writer, *before);
-    if (auto old = json::parse(old_text, arena))
-      for (auto& known : validator_->validate(*old))
-        std::erase_if(failures, [&](auto& f) {
-          return f.instance == known.instance && f.keyword == known.keyword && f.missing == known.missing;
-        });
-  }
+  if (before) forget_known(failures, *before, arena);
   if (failures.empty()) return {};
   std::vector<FieldError> fields;
   for (auto& failure : failures) fields.push_back(contract::field_error("body", prefix, failure));
   return std::unexpected(wrong_fields(kInvalidRow, std::move(fields)));
+}
+
+void Writing::forget_known(std::vector<schema::Failure>& failures, const Row& before, Arena& arena) const {
+  const auto text = to_json(forms_->all_writer, before);
+  const auto old = json::parse(text, arena);
+  if (!old) return;
+  for (auto& known : validator_->validate(*old))
+    std::erase_if(failures, [&](auto& f) {
+      return f.instance == known.instance && f.keyword == known.keyword && f.missing == known.missing;
+    });
 }
 
 Result<bool> Writing::check_sent(const Change& sent, std::string_view prefix) const {
@@ -197,17 +200,62 @@ std::optional<std::size_t> Writing::column_of(std::string_view instance) const {
   return name ? table().column(*name) : std::nullopt;
 }
 
-Error Writing::all_told(Error error, const json::Value& body, std::string_view prefix, bool merging) const {
+namespace {
+
+/// An object of a patch is merged into what is there.
+bool is_merged(const Column& column, const json::Value& member) {
+  return column.kind == Kind::json && member.is(json::Type::object);
+}
+
+Cell merged_cell(const Cell& there, std::string_view patch) {
+  const auto* text = std::get_if<std::string>(&there);
+  return Cell{merged_json(text ? std::string_view(*text) : "{}", patch)};
+}
+
+}  // namespace
+
+bool Writing::needs_row(const json::Value& body, bool merging) const {
+  return body.is(json::Type::object) && std::ranges::any_of(body.object(), [&](auto& member) {
+           const auto index = table().column(member.key);
+           return index &&
+                  (table().columns[*index].kept || (merging && is_merged(table().columns[*index], member.value)));
+         });
+}
+
+json::Value Writing::coming_out(const json::Value& body, bool merging, const Row* before, Arena& arena) const {
+  auto* members = arena.array<json::Member>(body.object().size());
+  std::size_t size = 0;
+  for (const auto& member : body.object()) {
+    const auto index = table().column(member.key);
+    if (!index || table().columns[*index].read_only || member.value.is(json::Type::null)) continue;
+    const auto& column = table().columns[*index];
+    const bool merges = merging && is_merged(column, member.value);
+    if (merges && !before) continue;
+    auto value = member.value;
+    if (merges || column.kept) {
+      auto cell = Cell{json::to_string(value)};
+      if (merges) cell = merged_cell((*before)[*index], std::get<std::string>(cell));
+      cell = keep_members(column, cell, before ? (*before)[*index] : Cell{}, contract::Misfit::left);
+      const auto* text = std::get_if<std::string>(&cell);
+      const auto read = text ? json::parse(arena.keep(*text), arena) : Result<json::Value>(json::Value{});
+      if (!text || !read) continue;
+      value = *read;
+    }
+    ::new (&members[size++]) json::Member{member.key, value};
+  }
+  return json::Value::object({members, size});
+}
+
+Error Writing::all_told(Error error, const json::Value& body, std::string_view prefix, bool merging,
+                        const Row* before) const {
   if (!validator_ || !error.more_ || !body.is(json::Type::object)) return error;
   auto fields = std::move(error.more_->fields);
   const auto known = fields.size();
-  for (auto& failure : validator_->validate(body)) {
-    const auto column = column_of(failure.instance);
-    if (!column || table().columns[*column].read_only) continue;
-    // An object of a patch is merged into what is there, and null takes a member away.
-    const auto* member = body.find(table().columns[*column].name);
-    if (!member || member->is(json::Type::null)) continue;
-    if (merging && table().columns[*column].kind == Kind::json && member->is(json::Type::object)) continue;
+  Arena arena{4096};
+  auto failures = validator_->validate(coming_out(body, merging, before, arena));
+  if (before) forget_known(failures, *before, arena);
+  for (auto& failure : failures) {
+    if (!column_of(failure.instance)) continue;
     const auto pointer = std::string(prefix) + failure.instance;
     const auto told = std::span(fields).first(known);
     if (std::ranges::none_of(told, [&](auto& field) { return field.pointer == pointer; }))
@@ -256,11 +304,7 @@ Task<Result<Row>> Writing::insert(Session& session, const Change& change, const 
 Task<Result<Row>> Writing::change(Session& session, const Wanted& wanted, Change change, const Row* before,
                                   std::string_view prefix) const {
   for (auto column : change.merged)
-    if (before) {
-      const auto& there = (*before)[column];
-      change.cells[column] = merged_json(there.index() == 3 ? std::get<std::string>(there) : std::string("{}"),
-                                         std::get<std::string>(*change.cells[column]));
-    }
+    if (before) change.cells[column] = merged_cell((*before)[column], std::get<std::string>(*change.cells[column]));
   std::vector<std::pair<std::size_t, Cell>> misfits;  // sent in place of objects that stay for their members' sake
   for (std::size_t i = 0; before && i < change.cells.size(); ++i)
     if (change.cells[i] && table().columns[i].kept) {
@@ -503,27 +547,36 @@ class ChangeOne final : public Writing {
     if (table().require_match && !matched) co_return fail(kPreconditionRequired);
     const Wanted wanted{
         .model = model_.get(), .table = &table(), .conditions = *conditions, .search = {}, .caller = &*who};
-    Change change;
+    Result<Change> change;
     if (plan_.action != Action::remove) {
       if (!context.input.body)
         co_return std::unexpected(wrong(kInvalidRow, "body", "", "required", "a body is required"));
+      const auto& body = *context.input.body;
+      const bool merging = plan_.action == Action::update;
       const ChangeBy by{.caller = &*who, .fixed = *conditions, .wall = context.wall};
-      auto read = plan_.action == Action::update ? merge_patch(table(), *context.input.body, by)
-                                                 : replacement(table(), *context.input.body, by);
-      if (!read)
-        co_return std::unexpected(
-            all_told(std::move(read).error(), *context.input.body, {}, plan_.action == Action::update));
-      change = std::move(*read);
+      change = merging ? merge_patch(table(), body, by) : replacement(table(), body, by);
+      if (!change && !needs_row(body, merging))
+        co_return std::unexpected(all_told(std::move(change).error(), body, {}, merging));
     }
     context.wrote(table().name);
     auto answer = co_await context.unit().answer([&](Session& session) -> Task<Result<Response>> {
-      auto done = co_await in_transaction(request, context, session, wanted, change);
+      if (!change) {
+        auto told = co_await refused(context, session, wanted, change.error());
+        co_return std::unexpected(std::move(told));
+      }
+      auto done = co_await in_transaction(request, context, session, wanted, *change);
       co_return done;
     });
     co_return answer;
   }
 
  private:
+  /// What is wrong with a body depends on the row that is there.
+  Task<Error> refused(Context& context, Session& session, const Wanted& wanted, const Error& error) const {
+    auto before = co_await current(session, wanted);
+    if (!before) co_return std::move(before).error();
+    co_return all_told(error, *context.input.body, {}, plan_.action == Action::update, *before ? &**before : nullptr);
+  }
   Task<Result<Response>> in_transaction(const Request& request, Context& context, Session& session,
                                         const Wanted& wanted, const Change& asked) const {
     std::optional<Row> before;

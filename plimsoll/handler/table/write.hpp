@@ -91,8 +91,11 @@ class Writing : public Operation {
   /// may count it.
   bool counts_key() const { return counts_key_; }
   /// A body that could not be read into a change: with what the schema says against its other members. `merging`: it is
-  /// a merge patch.
-  Error all_told(Error error, const json::Value& body, std::string_view prefix, bool merging) const;
+  /// a merge patch. `before`: the row that is to be changed; null: a new one, or it is not known.
+  Error all_told(Error error, const json::Value& body, std::string_view prefix, bool merging,
+                 const Row* before = nullptr) const;
+  /// Whether what comes out of members of a body depends on the row that is there.
+  bool needs_row(const json::Value& body, bool merging) const;
   Result<> precondition(const Request& request, const Context& context, const Row& row) const;
   static bool conditional(const Request& request);
   /// Whether a change is held against the row as it was.
@@ -112,6 +115,10 @@ class Writing : public Operation {
  private:
   /// The INSERT of a row. Rows with values for the same columns have the same text, which is taken from the last one.
   database::Statement insert_of(std::span<const std::optional<database::Cell>> cells) const;
+  /// The members of a body that clients can write, as they come out of a change of the row that was there `before`.
+  json::Value coming_out(const json::Value& body, bool merging, const Row* before, Arena& arena) const;
+  /// Takes away what was wrong with the row before.
+  void forget_known(std::vector<schema::Failure>& failures, const Row& before, Arena& arena) const;
   /// The column that a pointer into a row begins with.
   std::optional<std::size_t> column_of(std::string_view instance) const;
   /// Takes away what points to no column of the contract: the name of a rule, or a column that it does not know.
