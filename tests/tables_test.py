@@ -191,6 +191,17 @@ class Tables(harness.ServerTest):
         self.assertEqual(pointers(server.put("/things/1", {"name": "pot", "size": "x", "box": {"a": "old"}})), {"/size"})
         self.assertEqual(server.put("/things/1", {"name": "pot", "size": 1, "box": {"a": "old"}}).json()["box"], {"a": "old", "ro": 7})
 
+    def test_a_put_gives_a_column_that_it_leaves_out_its_default_and_keeps_the_members_that_are_read_only(self):
+        for default, stored, expected in (("", 7, {"ro": 7}), (", default: {a: 5}", 7, {"a": 5, "ro": 7}), (", default: {a: 5}", None, {"a": 5}), (", default: {a: 5, ro: 1}", 7, {"a": 5, "ro": 7})):
+            with self.subTest(default=default, stored=stored):
+                server = self.things(columns="box: {type: object, properties: {a: {type: integer}, ro: {type: integer, readOnly: true}}" + default + "}")
+                self.assertEqual(server.post("/things", {"name": "kettle", "box": {"a": 1}}).status, 201)
+                if stored:
+                    self.data(server.directory).script("UPDATE things SET box='{\"a\": 1, \"ro\": 7}'")
+                for _ in range(2):
+                    self.assertEqual(server.put("/things/1", {"name": "pot"}).json()["box"], expected)
+                server.stop()
+
     def test_pages_by_number_end_at_row_10000(self):
         server = self.things(table="page: {max: 100}")
         server.post("/things/batch", [{"name": f"n{i:03}", "size": i % 7} for i in range(250)])
