@@ -125,7 +125,7 @@ class Postgres(Init):
         self.checked(folder)
         left = self.left_out(folder)
         for name, reason in {"log": "it has no primary key", "archive.old": "outside of the search path",
-                             "nameless": "no path can name it", "totals": "a view without a column that is known to be unique", "orders.picture": "bytea", "orders.tags": "text[]",
+                             "nameless": "no path can name the key", "totals": "a view without a column that is known to be unique", "orders.picture": "bytea", "orders.tags": "text[]",
                              "files.content": "bytea"}.items():
             self.assertIn(reason, left[name])
         self.assertEqual(set(left), {"log", "archive.old", "nameless", "totals", "orders.picture", "orders.tags", "files.content"})
@@ -160,6 +160,30 @@ class Postgres(Init):
         folder, _ = self.init(self.postgres(SHOP))
         server = self.serve_it(folder, "orders:read")
         self.assertEqual([server.get(path).status for path in ("/orders", "/customers", "/orders?embed=customer")], [200, 403, 403])
+
+    def test_keys_with_dates_are_served_and_the_column_that_makes_another_impossible_is_named(self):
+        folder, _ = self.init(self.postgres("""
+            CREATE TABLE days(d date PRIMARY KEY, what text);
+            CREATE TABLE readings(id int, d date, v text, PRIMARY KEY(id, d)) PARTITION BY RANGE(d);
+            CREATE TABLE readings_1 PARTITION OF readings DEFAULT;
+            CREATE TABLE stamps(id int, at timestamptz, PRIMARY KEY(id, at));
+            CREATE TABLE prices(price numeric(9,2) PRIMARY KEY);
+            CREATE TYPE mood AS ENUM('ok', 'bad');
+            CREATE TABLE moods(mood mood PRIMARY KEY);
+            INSERT INTO days VALUES('2020-05-05', 'begun');
+            INSERT INTO readings VALUES(1, '2020-05-05', 'a'), (1, '2020-05-06', 'b'), (2, '2020-05-05', 'c');"""))
+        self.checked(folder)
+        self.assertEqual({name: reason for name, reason in self.left_out(folder).items()}, {
+            "stamps": "its key id, at cannot be served: at (timestamp with time zone) is neither text, a date nor an integer",
+            "prices": "its key price cannot be served: price (numeric(9,2)) is neither text, a date nor an integer",
+            "moods": "its key mood cannot be served: mood is an enumeration"})
+        server = self.serve_it(folder)
+        self.assertEqual(server.get("/days/2020-05-05").json(), {"d": "2020-05-05", "what": "begun"})
+        self.assertEqual(server.get("/readings/1/2020-05-06").json(), {"id": 1, "d": "2020-05-06", "v": "b"})
+        self.assertEqual(server.get("/readings/2/2020-05-06").status, 404)
+        page = server.get("/readings?limit=2").json()
+        more = server.get("/readings", limit=2, cursor=page["next_cursor"]).json()
+        self.assertEqual([row["v"] for row in page["data"] + more["data"]], ["a", "b", "c"])
 
     def test_rows_are_written_where_that_is_asked_for(self):
         folder, _ = self.init(self.postgres(SHOP), "--writable")

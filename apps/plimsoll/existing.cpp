@@ -66,13 +66,19 @@ std::string name_of(const CatalogueTable& table) {
 
 using SchemaOf = ExistingContract::SchemaOf;
 
-bool can_be_key(const CatalogueColumn& column, SchemaOf schema_of) {
+/// Why a column cannot be in a key; empty: it can.
+std::string why_no_key(const CatalogueColumn& column, SchemaOf schema_of) {
   const auto json = schema_of(column);
   const bool named = std::ranges::all_of(
       column.name, [](unsigned char c) { return (std::isalnum(c) && c < 0x80) || c == '_' || c == '-'; });
-  return named && column.words.empty() &&
-         (json.type == "integer" || (json.type == "string" && (json.format.empty() || json.format == "uuid")));
+  if (!named) return "no path can name " + column.name;
+  if (!column.words.empty()) return column.name + " is an enumeration";
+  const bool text = json.type == "string" && json.format != "date-time" && json.format != "decimal";
+  if (json.type == "integer" || text) return {};
+  return column.name + " (" + column.declared + ") is neither text, a date nor an integer";
 }
+
+bool can_be_key(const CatalogueColumn& column, SchemaOf schema_of) { return why_no_key(column, schema_of).empty(); }
 
 }  // namespace
 
@@ -125,8 +131,10 @@ std::string ExistingContract::why_not(const CatalogueTable& table, Served& made)
   for (const auto& columns : table.unique)
     if (takes(columns) && (made.key.empty() || columns.size() < made.key.size())) made.key = columns;
   if (!made.key.empty()) return {};
-  if (!table.primary.empty())
-    return "its key " + joined(table.primary) + " is neither of text nor of integers, or no path can name it";
+  for (const auto& name : table.primary)
+    if (const auto* column = table.column(name))
+      if (const auto why = why_no_key(*column, options_.schema_of); !why.empty())
+        return "its key " + joined(table.primary) + " cannot be served: " + why;
   return "it has no primary key, and no other column that is unique and not null";
 }
 
