@@ -40,6 +40,10 @@ paths:
       operationId: add
       requestBody: {{required: true, content: {{application/json: {{schema: {{type: object}}}}}}}}
       responses: {{'201': {{description: ok, content: {{application/json: {{schema: {{type: object}}, example: {{a: 1}}}}}}}}}}
+  /either:
+    get:
+      operationId: either
+      responses: {{'200': {{description: ok, content: {{application/json: {{schema: {{type: object}}, example: {{a: 1}}}}, text/plain: {{schema: {{type: string}}, example: a}}}}}}}}
   /whole:
     put:
       operationId: replace
@@ -108,6 +112,7 @@ CASES = [
     ("12.5.3", "x-gzip is gzip (8.4.1.3), and names have no case", accepting("X-GZip"), 200, {"content-encoding": "gzip"}),
     ("12.5.3", "nothing is changed under no-transform (9111, 5.2.2.6)", get(("accept-encoding", "gzip"), path="/untouched"), 200, {"content-encoding": None}),
     ("12.5.3", "what is small stays as it is", get(("accept-encoding", "gzip"), path="/small"), 200, {"content-encoding": None}),
+    ("12.5.5", "what Accept has chosen varies by it", get(("accept", "text/plain"), path="/either"), 200, {"content-type": "text/plain", "vary": "accept-encoding, accept"}),
     ("13.1.1", "If-Match of another tag is 412, for GET too", get(("if-match", '"other"')), 412, {}),
     ("13.1.1", "If-Match: *", get(("if-match", "*")), 200, {}),
     ("13.1.1", "If-Match of one of several lines", get(("if-match", '"other"'), ("if-match", '"own"')), 200, {}),

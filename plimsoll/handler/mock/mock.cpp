@@ -129,6 +129,7 @@ class Mock final : public Handler {
       if (!wish.example.empty()) co_return fail(kNoSuchAnswer, "this answer has no examples");
       co_return response;
     }
+    if (answer->representations.size() > 1) context.promise("vary", "accept");
     const auto acceptable = represent(*answer, response.status, request, wish);
     if (!acceptable) co_return std::unexpected(acceptable.error());
     std::string why;
