@@ -122,7 +122,10 @@ class Authorize final : public Check {
                            [&](auto& scope) { return !caller || !grants(*caller, scope); });
       return refuse(missing, "the scope ");
     }
-    if (!options_.roles.empty() && !has_role(context.principal)) return refuse(options_.roles, "one of the roles ");
+    if (!options_.roles.empty() && !has_role(context.principal)) {
+      if (bearer_) challenge(context, {});
+      return refuse(options_.roles, "one of the roles ");
+    }
     return {};
   }
 
@@ -158,17 +161,19 @@ class Authorize final : public Check {
     for (const auto& needed : way->all) {
       const auto before = missing.size();
       const auto* principal = vouched ? vouched->find(needed.scheme) : nullptr;
-      std::ranges::copy_if(needed.scopes, std::back_inserter(missing),
-                           [&](auto& scope) { return !principal || !grants(*principal, scope); });
+      for (const auto& scope : needed.scopes)
+        if (!principal || !grants(*principal, scope))
+          missing.push_back(way->all.size() > 1 ? scope + " by " + needed.scheme->name : scope);
       if (missing.size() > before && needed.scheme->type != "apiKey") challenge(context, needed.scopes);
     }
     return missing.empty() ? fail(kForbidden) : refuse(missing, "the scope ");
   }
-  /// RFC 6750, section 3.1.
+  /// RFC 6750, section 3.1: "higher privileges than provided by the access token". Roles have no name in it.
   void challenge(Context& context, std::span<const std::string> scopes) const {
     if (mode() != Mode::enforce) return;
-    context.promise("www-authenticate",
-                    context.kept("Bearer error=\"insufficient_scope\", scope=\"" + joined(scopes, " ") + "\""));
+    std::string told = "Bearer error=\"insufficient_scope\"";
+    if (!scopes.empty()) told += ", scope=\"" + joined(scopes, " ") + "\"";
+    context.promise("www-authenticate", context.kept(told));
   }
   static Result<> refuse(std::span<const std::string> wanted, std::string_view what) {
     return fail(kForbidden, "This needs " + std::string(what) + joined(wanted, ", ") + ".");

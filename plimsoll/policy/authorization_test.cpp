@@ -87,12 +87,25 @@ TEST(Authorize, WhatIsMissingIsNamedAndNothingElse) {
   Gate both("security: [{key: [read], bearer: [write, send]}],");
   EXPECT_TRUE(both.lets_both({"read"}, {"write", "send"}));
   EXPECT_FALSE(both.lets_both({"read"}, {"send"}));
-  EXPECT_EQ(both.detail, "This needs the scope write.");
+  EXPECT_EQ(both.detail, "This needs the scope write by bearer.");
   EXPECT_FALSE(both.lets_both({}, {"read"}));
-  EXPECT_EQ(both.detail, "This needs the scope read, write, send.");
+  EXPECT_EQ(both.detail, "This needs the scope read by key, write by bearer, send by bearer.");
+  EXPECT_FALSE(both.lets_both({"write", "send"}, {"read"})) << "each needs its own";
+  EXPECT_EQ(both.detail, "This needs the scope read by key, write by bearer, send by bearer.");
   Gate more("security: [{bearer: []}], x-plimsoll: {authorization: {scopes: [a, b]}},");
   EXPECT_FALSE(more.lets({"a"}));
   EXPECT_EQ(more.detail, "This needs the scope b.");
+}
+
+TEST(Authorize, AMissingRoleChallengesABearerAndNamesNoScope) {
+  Gate gate("security: [{bearer: []}], x-plimsoll: {authorization: {roles: [support, admin]}},");
+  EXPECT_TRUE(gate.lets({}, {"support"}));
+  EXPECT_FALSE(gate.lets({"read"}, {"sales"}));
+  EXPECT_EQ(gate.detail, "This needs one of the roles support, admin.");
+  EXPECT_EQ(gate.last->promised("www-authenticate"), "Bearer error=\"insufficient_scope\"");
+  Gate by_key("security: [{key: []}], x-plimsoll: {authorization: {roles: [support]}},");
+  EXPECT_FALSE(by_key.lets({}, {}, "key"));
+  EXPECT_EQ(by_key.last->promised("www-authenticate"), "") << "a key is not what RFC 6750 challenges";
 }
 
 TEST(Authorize, AScopeOfSecurityMayBeARole) {  // OpenAPI 3.1, Security Requirement Object
