@@ -170,6 +170,24 @@ TEST(RateLimit, TiersGiveRolesAndSubjectsTheirOwnLimit) {
   EXPECT_FALSE(server.pass("192.0.2.1", "ada"));
 }
 
+TEST(RateLimit, ATierHasItsLimitAsBurst) {
+  Limited server(rates("{limit: 60, per: 60s, burst: 3, tiers: {gold: 20}}"));
+  const std::string_view gold[] = {"gold"};
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(server.pass("192.0.2.1", "plain"));
+  EXPECT_FALSE(server.pass("192.0.2.1", "plain"));
+  for (int i = 0; i < 20; ++i) EXPECT_TRUE(server.pass("192.0.2.1", "rich", {}, "a", gold));
+  EXPECT_FALSE(server.pass("192.0.2.1", "rich", {}, "a", gold));
+}
+
+TEST(RateLimit, ARefusalSaysWhenThatRequestWouldBeAllowed) {
+  Limited server(rates("{limit: 5, per: 5s, cost: 3}"));
+  EXPECT_TRUE(server.pass("192.0.2.1", "ada"));
+  EXPECT_EQ(server.last->promised("ratelimit"), "\"caller\";r=2;t=3") << "until the full burst is there";
+  EXPECT_FALSE(server.pass("192.0.2.1", "ada"));
+  EXPECT_EQ(server.last->promised("ratelimit"), "\"caller\";r=2;t=1") << "until a third unit is there";
+  EXPECT_EQ(server.refusal->more_->retry_after, 1);
+}
+
 TEST(RateLimit, WithoutAWordCallersHave1000AMinuteAndStrangers600) {
   Limited server("");
   for (int i = 0; i < 600; ++i) ASSERT_TRUE(server.pass()) << i;
