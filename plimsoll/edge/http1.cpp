@@ -25,6 +25,7 @@ constexpr std::size_t kCopied = 16 * 1024;
 /// What is read and thrown away so that a connection can go on, or its last answer be read (RFC 9112, section 9.6).
 constexpr std::uint64_t kDiscarded = 256 * 1024;
 constexpr auto kLinger = 2 * kSecond;
+constexpr std::uint64_t kLingered = 8 << 20;  // more than the system has of a client that sent until it saw the answer
 /// How long an idle connection may still send a request when the server goes down.
 constexpr auto kGrace = kSecond;
 
@@ -700,7 +701,7 @@ Task<> Http1::linger() {
     if (!connection_.inbox) connection_.inbox = worker_.take_inbox();
     const auto until = worker_.loop.now() + kLinger;
     std::uint64_t thrown = 0;
-    while (!client_ended_ && thrown <= kDiscarded) {
+    while (!client_ended_ && thrown <= kLingered) {
       inbox().used(inbox().unread().size());
       const auto moved = transport().read(inbox().room());
       thrown += moved.bytes;
