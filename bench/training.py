@@ -9,17 +9,13 @@ Counts are written by the program itself when it ends, to the folder that LLVM_P
 import contextlib
 import json
 import re
-import signal
-import ssl
 import subprocess
-import time
 import urllib.error
 import urllib.request
 import uuid
 
 import harness
 import measure
-
 
 GATEWAY = """openapi: 3.1.0
 info: {title: Gateway, version: 1.0.0}
@@ -87,51 +83,27 @@ components:
         rank: {type: [integer, 'null']}
         written: {type: string, format: date-time, readOnly: true}
 """
-MANY = "100000000/second"
-LIMITS = f"limits: {json.dumps(measure.LIMITS)}\n"
 
 
-class Program:
-    """The program with a contract in a folder of its own, from when it answers; at the end it writes its counts."""
+def answers(server):
+    return subprocess.run(["curl", "-sk", "-m", "5", "-o", "/dev/null", f"{server.url}livez"]).returncode == 0
 
-    def __init__(self, build, folder, contract, deployment, *arguments):
-        folder.mkdir()
-        self.port, self.folder = measure.free_port(), folder
-        self.url = f"{'https' if 'tls:' in deployment else 'http'}://127.0.0.1:{self.port}"
-        (folder / "plimsoll.yaml").write_text(deployment)
-        arguments = (*arguments, "--config", "plimsoll.yaml")
-        self.said = folder / "said"
-        with open(self.said, "wb") as said:
-            self.process = subprocess.Popen([str(build / "bin/plimsoll"), "serve", str(contract), *arguments, "--listen", f"127.0.0.1:{self.port}", "--management", "off"],
-                                            cwd=folder, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
-        deadline = time.monotonic() + 120
-        while True:
-            try:
-                urllib.request.urlopen(f"{self.url}/livez", timeout=5, context=ssl._create_unverified_context()).read()
-                return
-            except OSError:
-                if self.process.poll() is not None or time.monotonic() > deadline:
-                    self.process.kill()
-                    raise SystemExit(f"bench/training.py: the server does not begin: {self.text()[-1000:]}") from None
-                time.sleep(0.1)
 
-    def text(self):
-        return self.said.read_text(errors="replace")
+def program(build, folder, name, contract, deployment, *arguments):
+    """The program with a contract, from when it answers; it writes its counts when it ends."""
+    port, config = measure.free_port(), folder / f"{name}.plimsoll.yaml"
+    config.write_text(f"limits: {json.dumps(measure.LIMITS)}\n{deployment}")
+    command = [build / "bin/plimsoll", "serve", contract, "--config", config, *arguments, "--listen", f"127.0.0.1:{port}", "--management", "off"]
+    return measure.Server(name, command, port, folder, scheme="https" if "tls:" in deployment else "http", check=answers)
 
-    def __enter__(self):
-        return self
 
-    def __exit__(self, *_):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(120)
-
-    def load(self, count, target, *more, clients=32, refused=False):
-        """That many requests, by h2load with `more`; nearly all are answered by success, unless `refused`."""
-        out = subprocess.run(["h2load", "-t1", f"-n{count}", f"-c{clients}", *map(str, more), self.url + target], capture_output=True, text=True,
-                             check=True, timeout=600).stdout
-        failed = int(re.search(r"(\d+) failed, 0 errored, 0 timeout", out)[1])
-        if failed > count // 20 and not refused:  # on a busy machine some are refused
-            raise SystemExit(f"bench/training.py: {target}: {out}")
+def load(server, count, target, *more, clients=32, refused=False):
+    """That many requests, by h2load with `more`; nearly all are answered by success, unless `refused`."""
+    out = subprocess.run(["h2load", "-t1", f"-n{count}", f"-c{clients}", *map(str, more), server.url + target.removeprefix("/")], capture_output=True, text=True, check=True,
+                         timeout=600).stdout
+    failed = int(re.search(r"(\d+) failed, 0 errored, 0 timeout", out)[1])
+    if failed > count // 20 and not refused:  # on a busy machine some are refused
+        raise SystemExit(f"bench/training.py: {target}: {out}")
 
 
 def ask(port, method, target, body=None, **headers):
@@ -145,22 +117,22 @@ def ask(port, method, target, body=None, **headers):
         return refused.code, json.loads(refused.read() or b"null")
 
 
-def shopping(shop, token):
+def shopping(shop, folder, token):
     """Callers of the shop: lists of many kinds, rows, changes."""
     bearer = f"Authorization: Bearer {token}"
     _, page = ask(shop.port, "GET", "/v1/products?limit=50")
     products = [row["id"] for row in page["data"]]
     for target in ("/v1/products", "/v1/products?category=kitchen&sort=-price", "/v1/products?limit=100", f"/v1/products/{products[0]}", f"/v1/products/{products[1]}"):
-        shop.load(4000, target, "--h1")
+        load(shop, 4000, target, "--h1")
     for target in ("/v1/orders", "/v1/orders?status=open&sort=-total&fields=id,total", "/v1/orders?limit=100", "/v1/orders?limit=20&embed=customer,items", "/v1/customers?country=DE&sort=name",
                    "/v1/payments?sort=-amount"):
-        shop.load(2000, target, "--h1", "-H", bearer)
+        load(shop, 2000, target, "--h1", "-H", bearer)
     _, page = ask(shop.port, "GET", "/v1/orders?limit=50", Authorization=f"Bearer {token}")
     for order in page["data"][:4]:
-        shop.load(4000, f"/v1/orders/{order['id']}", "--h1", "-H", bearer)
-    with open(shop.folder / "product", "w") as body:
+        load(shop, 4000, f"/v1/orders/{order['id']}", "--h1", "-H", bearer)
+    with open(folder / "product", "w") as body:
         json.dump({"name": "Blue kite", "category": "toys", "price": "19.90", "description": "Flies in any wind from force 2 on."}, body)
-    shop.load(4000, "/v1/products", "--h1", "-H", bearer, "-H", "Content-Type: application/json", "-d", body.name)
+    load(shop, 4000, "/v1/products", "--h1", "-H", bearer, "-H", "Content-Type: application/json", "-d", body.name)
     for number in range(800):
         key = {"Authorization": f"Bearer {token}", "Idempotency_Key": str(uuid.uuid4())}
         payment = {"order_id": page["data"][number % 50]["id"], "method": "card", "amount": "9.90"}
@@ -175,39 +147,39 @@ def shopping(shop, token):
     return products[0]
 
 
-def passing_on(gateway, product):
+def passing_on(gateway, folder, product):
     """What a gateway does: small responses, calls to services behind it, over HTTP/1.1 and HTTP/2; and refusals."""
-    body = gateway.folder / "body"
+    body = folder / "body"
     body.write_bytes(b"x" * (4 << 10))
-    gateway.load(40000, "/health", "--h1")
-    gateway.load(3000, "/health", "--h1", "-H", "Accept-Encoding: gzip, br")
+    load(gateway, 40000, "/health", "--h1")
+    load(gateway, 3000, "/health", "--h1", "-H", "Accept-Encoding: gzip, br")
     for streams in (1, 6, 50):
-        gateway.load(20000, "/health", f"-m{streams}", clients=8)
-        gateway.load(3000, f"/v1/products/{product}", f"-m{streams}", clients=4)
-    gateway.load(15000, f"/v1/products/{product}", "--h1")
-    gateway.load(3000, "/v1/products", "--h1")
-    gateway.load(8000, "/echo", "--h1", "-H", "Content-Type: application/octet-stream", "-d", body)
-    gateway.load(10000, "/limited", "--h1", refused=True)
+        load(gateway, 20000, "/health", f"-m{streams}", clients=8)
+        load(gateway, 3000, f"/v1/products/{product}", f"-m{streams}", clients=4)
+    load(gateway, 15000, f"/v1/products/{product}", "--h1")
+    load(gateway, 3000, "/v1/products", "--h1")
+    load(gateway, 8000, "/echo", "--h1", "-H", "Content-Type: application/octet-stream", "-d", body)
+    load(gateway, 10000, "/limited", "--h1", refused=True)
 
 
 def secured(server):
     """The same to clients with TLS, some of which come anew."""
     for more in (("--h1",), ("-m10",)):
-        server.load(10000, "/health", *more, clients=8)
+        load(server, 10000, "/health", *more, clients=8)
         for _ in range(10):
-            server.load(60, "/health", *more, clients=30)
+            load(server, 60, "/health", *more, clients=30)
 
 
-def noting(notes):
+def noting(notes, folder):
     """Tables on PostgreSQL."""
-    body = notes.folder / "note"
+    body = folder / "note"
     body.write_text(json.dumps({"topic": "boats", "text": "The line is where it should be.", "rank": 3}))
-    notes.load(3000, "/notes", "--h1", "-H", "Content-Type: application/json", "-d", body)
+    load(notes, 3000, "/notes", "--h1", "-H", "Content-Type: application/json", "-d", body)
     _, page = ask(notes.port, "GET", "/notes")
     for row in page["data"][:3]:
-        notes.load(5000, f"/notes/{row['id']}", "--h1")
-    notes.load(2000, "/notes", "--h1")
-    notes.load(1000, "/notes?topic=boats&sort=-written&limit=50", "--h1")
+        load(notes, 5000, f"/notes/{row['id']}", "--h1")
+    load(notes, 2000, "/notes", "--h1")
+    load(notes, 1000, "/notes?topic=boats&sort=-written&limit=50", "--h1")
 
 
 def main():
@@ -215,24 +187,26 @@ def main():
     measure.needs("h2load")
     example = measure.ROOT / "examples/shop"
     with measure.a_folder() as folder, contextlib.ExitStack() as running:
-        contract = folder / "shop.yaml"
-        contract.write_text((example / "shop.yaml").read_text().replace("x-plimsoll:\n  tables:", f"x-plimsoll:\n  rate-limit: {MANY} by caller\n  tables:", 1))
+        def begin(name, text, deployment, *arguments):
+            contract = folder / f"{name}.yaml"
+            contract.write_text(text)
+            server = program(chosen.build, folder, name, contract, deployment, *arguments)
+            running.callback(server.stop)
+            return server
+
+        text = (example / "shop.yaml").read_text().replace("x-plimsoll:\n  tables:", "x-plimsoll:\n  rate-limit: 100000000/second by caller\n  tables:", 1)
         deployment = "".join(line for line in (example / "plimsoll.yaml").read_text().splitlines(True) if not line.startswith(("listen:", "management:", "database:")))
-        shop = running.enter_context(Program(chosen.build, folder / "shop", contract,
-                                             f"{deployment}{LIMITS}database: {{url: 'sqlite:shop.db', migrations: {example}/migrations}}\n", "--dev"))
-        product = shopping(shop, re.search(r"Bearer (\S+)", shop.text())[1])
-        (folder / "sink.yaml").write_text(SINK)
-        sink = running.enter_context(Program(chosen.build, folder / "sink", folder / "sink.yaml", LIMITS))
-        (folder / "gateway.yaml").write_text(GATEWAY)
-        upstreams = f"{LIMITS}upstreams: {{shop: {{targets: ['{shop.url}']}}, sink: {{targets: ['{sink.url}']}}}}\n"
-        passing_on(running.enter_context(Program(chosen.build, folder / "gateway", folder / "gateway.yaml", upstreams)), product)
+        shop = begin("shop", text, f"{deployment}database: {{url: 'sqlite:shop.db', migrations: {example}/migrations}}\n", "--dev")
+        product = shopping(shop, folder, re.search(r"Bearer (\S+)", shop.said.read_text())[1])
+        sink = begin("sink", SINK, "")
+        upstreams = f"upstreams: {{shop: {{targets: ['{shop.url}']}}, sink: {{targets: ['{sink.url}']}}}}\n"
+        passing_on(begin("gateway", GATEWAY, upstreams), folder, product)
         certificate, key = measure.certificate(folder)
-        secured(running.enter_context(Program(chosen.build, folder / "secure", folder / "gateway.yaml", f"{upstreams}tls: {{certificate: {certificate}, key: {key}}}\n")))
+        secured(begin("secure", GATEWAY, f"{upstreams}tls: {{certificate: {certificate}, key: {key}}}\n"))
         (folder / "pg").mkdir()
         postgres = harness.Postgres(folder / "pg").start()
         running.callback(postgres.stop)
-        (folder / "notes.yaml").write_text(NOTES)
-        noting(running.enter_context(Program(chosen.build, folder / "notes", folder / "notes.yaml", f"{LIMITS}database: {{url: '{postgres.socket_url(postgres.database())}'}}\n")))
+        noting(begin("notes", NOTES, f"database: {{url: '{postgres.socket_url(postgres.database())}'}}\n"), folder)
 
 
 if __name__ == "__main__":
